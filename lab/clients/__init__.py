@@ -1,0 +1,1 @@
+"""The only doors to the outside: processes, the container engine, the Kubernetes API, Helm, HTTP."""
