@@ -1,0 +1,1 @@
+"""Makes a plan happen, and says how it goes."""
