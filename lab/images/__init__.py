@@ -1,0 +1,1 @@
+"""Where container images come from, and how they reach a node."""

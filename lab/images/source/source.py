@@ -1,0 +1,132 @@
+"""The image source ``source``: everything is made on this machine, from package registries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from lab.images.base import Part, Say
+from lab.images.catalog import CatalogImage, catalog
+from lab.images.recipe import Program, programs
+from lab.images.source import image as images
+from lab.images.source import program as builds
+from lab.images.source.program import Built
+from lab.settings import Settings
+
+LANES = 2
+"""Programs that are built side by side: while one downloads or links, the other compiles. With
+more, their caches would together pass what the disk is promised (20 GB)."""
+
+_IMAGE_S = 10.0
+_SYSTEM_S = 60.0
+"""Seconds seen to make an image of built programs; of a node's root file system with it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImages:
+    """Makes images of Go modules and Debian packages. ``go`` finds the Go toolchain when it is needed."""
+
+    settings: Settings
+    architecture: str
+    go: Callable[[], Path]
+
+    @property
+    def name(self) -> str:
+        """See :attr:`lab.images.base.ImageSource.name`."""
+        return "source"
+
+    def parts(self, images: Sequence[CatalogImage]) -> tuple[Part, ...]:
+        """Programs first, the longest before the others, then the images made of them."""
+        wanted = {
+            program.name: program for image in images if image.source for program in image.source.programs()
+        }
+        ordered = sorted(wanted.values(), key=lambda program: -program.seconds)
+        missing = [program for program in ordered if not self._built(program)]
+        parts = []
+        for program in ordered:
+            ahead = missing.index(program) if program in missing else 0
+            # A part waits for the one that is LANES before it, which keeps so many under way.
+            needs = (f"program/{missing[ahead - LANES].name}",) if ahead >= LANES else ()
+            parts.append(
+                Part(
+                    name=f"program/{program.name}",
+                    summary=f"build {program.name} {program.version}",
+                    done=program not in missing,
+                    estimate_s=self._seconds(program),
+                    disk_mib=program.disk_mib,
+                    needs=needs,
+                )
+            )
+        return (*parts, *(self._image_part(image) for image in images if image.source))
+
+    def bring(self, part: str, *, say: Say, cancelled: Event | None = None) -> None:
+        """See :meth:`lab.images.base.ImageSource.bring`."""
+        kind, _, name = part.partition("/")
+        if kind == "program":
+            self.build(programs()[name], say=say, cancelled=cancelled)
+            return
+        image = catalog()[name]
+        built = {
+            program.name: self._require(program)
+            for program in (image.source.programs() if image.source else ())
+        }
+        images.make(
+            image,
+            self.settings.cache,
+            built=built,
+            architecture=self.architecture,
+            timeout=self.settings.timeouts.image_transfer,
+            say=say,
+        )
+
+    def build(self, program: Program, *, say: Say, cancelled: Event | None = None) -> Built:
+        """``program`` from the cache, or built now. Errors are those of :func:`builds.build`."""
+        if built := self._built(program):
+            return built
+        return builds.build(
+            program,
+            self.settings.cache,
+            go=self.go(),
+            architecture=self.architecture,
+            timeout=self.settings.timeouts.program_build,
+            say=say,
+            cancelled=cancelled,
+        )
+
+    def archive(self, image: CatalogImage) -> Path:
+        """See :meth:`lab.images.base.ImageSource.archive`."""
+        return images.archive_path(image, self.settings.cache, architecture=self.architecture)
+
+    def carried(self, image: CatalogImage) -> bool:
+        """Never: the node image made here holds no images until they are preloaded."""
+        return False
+
+    def chart(self, name: str) -> Path:
+        """The chart that lies in the module of the program ``name``."""
+        return self._require(programs()[name]).kept("chart")
+
+    def _built(self, program: Program) -> Built | None:
+        return builds.find(program, self.settings.cache, architecture=self.architecture)
+
+    def _require(self, program: Program) -> Built:
+        return self._built(program) or self.build(program, say=lambda _: None)
+
+    def _image_part(self, image: CatalogImage) -> Part:
+        recipe = image.source
+        return Part(
+            name=f"image/{image.reference}",
+            summary=f"make {image.reference.rpartition('/')[2]}",
+            done=self.archive(image).exists(),
+            estimate_s=_SYSTEM_S if recipe and recipe.system else _IMAGE_S,
+            disk_mib=1500 if recipe and (recipe.system or recipe.debian) else 400,
+            needs=tuple(f"program/{program.name}" for program in (recipe.programs() if recipe else ())),
+        )
+
+    def _seconds(self, program: Program) -> float:
+        """How long building took here last time, whatever the version; else what the recipe says."""
+        records = sorted((self.settings.cache / "programs").glob(f"{program.name}-v*/build.json"))
+        took = [json.loads(record.read_text())["seconds"] for record in records]
+        return float(took[-1]) if took else program.seconds

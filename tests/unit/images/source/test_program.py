@@ -1,0 +1,278 @@
+"""Programs from Go modules: what is read of a module, what a build leaves. A script stands in for go."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+
+import pytest
+
+from lab.clients import process
+from lab.errors import HostError, Interrupted, ProvisionError
+from lab.images.recipe import Kept, Program
+from lab.images.source import program as builds
+from lab.images.source.program import build, find, go_constant, require_disk
+
+STORAGE = """\
+package nodeimage
+
+/*
+The default storage manifest.
+*/
+
+const defaultStorageClassAttributes = "reclaimPolicy: Delete"
+
+// local-path-provisioner
+const localPathVersion = `v0.0.30`
+const defaultStorageImage = "docker.io/kindest/local-path-provisioner:" + localPathVersion
+const defaultStorageManifest = `
+# a "quoted" comment
+apiVersion: v1
+kind: Namespace
+image: ` + defaultStorageImage + `
+` + defaultStorageClassAttributes + "\\n" + `
+end: true
+`
+
+func unrelated() string { return `const defaultStorageManifest = "no"` }
+"""
+
+
+def test_a_constant_is_put_together_of_its_parts() -> None:
+    assert go_constant(STORAGE, "defaultStorageImage") == "docker.io/kindest/local-path-provisioner:v0.0.30"
+    text = go_constant(STORAGE, "defaultStorageManifest")
+    assert text.startswith('\n# a "quoted" comment\napiVersion: v1\n')
+    assert "image: docker.io/kindest/local-path-provisioner:v0.0.30\nreclaimPolicy: Delete" in text
+    assert text.endswith("\nend: true\n")
+
+
+def test_a_constant_that_is_not_there_is_named() -> None:
+    with pytest.raises(ProvisionError, match="no string constant newName in the Go source"):
+        go_constant(STORAGE, "newName")
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = SimpleNamespace(total=0, used=0, free=5000 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    require_disk(tmp_path, 3000, what="building x")
+    with pytest.raises(HostError) as refused:
+        require_disk(tmp_path, 3001, what="building x")
+    assert refused.value.brief == f"building x needs 5001 MiB of free disk, and {tmp_path} has 5000 MiB"
+    assert "LAB_CACHE" in refused.value.remedy
+
+
+PROGRAM = Program(
+    name="tool",
+    module="example.org/tool",
+    version="v1.2.3",
+    licence="MIT",
+    layout="wrapper",
+    packages={"tool": "cmd/tool", "tool-agent": "cmd/agent"},
+    tags=("netgo", "static"),
+    ldflags="-X main.version={version}",
+    keep={"chart": Kept(path="charts"), "text": Kept(path="const.go", go_constant="text")},
+    seconds=1,
+    disk_mib=1,
+)
+
+GO_MOD = {
+    "Module": {"Path": "example.org/tool"},
+    "Go": "1.25.0",
+    "Godebug": [{"Key": "tlsmlkem", "Value": "0"}],
+    "Replace": [
+        {"Old": {"Path": "example.org/tool/api"}, "New": {"Path": "./api"}},
+        {"Old": {"Path": "example.org/unpublished"}, "New": {"Path": "../unpublished"}},
+        {
+            "Old": {"Path": "github.com/x/y", "Version": "v1.0.0"},
+            "New": {"Path": "github.com/z/y", "Version": "v1.0.1"},
+        },
+    ],
+}
+
+GO = """\
+#!/bin/sh
+echo "$*" >>"{log}"
+case "$1 $2" in
+    "env GOVERSION") echo go1.25.3 ;;
+    "mod download")
+        mkdir -p "$GOMODCACHE/m/charts" "$GOMODCACHE/m/cmd"
+        cp "{folder}/go.mod.json" "$GOMODCACHE/m/go.mod"
+        echo 'example.org/sum h1:x' >"$GOMODCACHE/m/go.sum"
+        echo 'name: tool' >"$GOMODCACHE/m/charts/Chart.yaml"
+        printf 'package x\\n\\nconst text = `kept`\\n' >"$GOMODCACHE/m/const.go"
+        chmod -R a-w "$GOMODCACHE/m"
+        echo "{{\\"Dir\\": \\"$GOMODCACHE/m\\"}}" ;;
+    "mod edit")
+        case "$3" in -json) cat "$4" ;; esac ;;
+    "build "*)
+        {build}
+        while [ "$1" != -o ]; do shift; done
+        target=$2; shift 2
+        cp "$PWD/go.mod" "{folder}/built.mod"
+        echo example.org/tool/cmd/tool >&2
+        case "$target" in
+            */) for package in "$@"; do echo "binary" >"$target$(basename "$package")"; done ;;
+            *) echo binary >"$target" ;;
+        esac ;;
+esac
+"""
+
+
+class FakeGo:
+    """A ``go`` that makes files of nothing; ``log`` has its calls, ``built`` the go.mod that it built in."""
+
+    def __init__(self, folder: Path, *, build: str = ":") -> None:
+        folder.mkdir(parents=True)
+        (folder / "go.mod.json").write_text(json.dumps(GO_MOD))
+        self.path, self.log, self.built = folder / "go", folder / "log", folder / "built.mod"
+        self.log.touch()
+        self.path.write_text(GO.format(log=self.log, folder=folder, build=build))
+        self.path.chmod(0o755)
+
+    def calls(self) -> list[str]:
+        return self.log.read_text().splitlines()
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> FakeGo:
+    return FakeGo(tmp_path / "go")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(builds, "DISK_RESERVE_MIB", 0)
+    return tmp_path / "cache"
+
+
+def made(program: Program, cache: Path, go: FakeGo, **options: object) -> builds.Built:
+    return build(program, cache, go=go.path, architecture="amd64", timeout=30, **options)  # type: ignore[arg-type]
+
+
+def test_a_wrapper_carries_the_programs_replacements_over(cache: Path, go: FakeGo) -> None:
+    made(replace(PROGRAM, replace={"example.org/unpublished": "v0.4.0"}), cache, go)
+    assert go.built.read_text().splitlines() == [
+        "module lab.invalid/wrapper",
+        "go 1.25.0",
+        "godebug tlsmlkem=0",
+        "require example.org/tool v1.2.3",
+        "replace example.org/unpublished => example.org/unpublished v0.4.0",
+        "replace github.com/x/y => github.com/z/y v1.0.1",
+    ]
+
+
+def test_staging_modules_all_get_one_version(cache: Path, go: FakeGo) -> None:
+    made(replace(PROGRAM, staging="v0.35.8"), cache, go)
+    assert [line for line in go.built.read_text().splitlines() if line.startswith("replace")] == [
+        "replace example.org/tool/api => example.org/tool/api v0.35.8",
+        "replace example.org/unpublished => example.org/unpublished v0.35.8",
+        "replace github.com/x/y => github.com/z/y v1.0.1",
+    ]
+
+
+def test_what_a_build_leaves(cache: Path, go: FakeGo) -> None:
+    said: list[str] = []
+    built = made(PROGRAM, cache, go, say=said.append)
+
+    assert built.folder == cache / "programs" / PROGRAM.key("amd64")
+    assert {path.name for path in (built.folder / "bin").iterdir()} == {"tool", "tool-agent"}
+    assert (built.kept("chart") / "Chart.yaml").read_text() == "name: tool\n"
+    assert built.kept("text").read_text() == "kept"
+    assert built.record().keys() == {"program", "version", "seconds", "disk_mib", "go", "finished"}
+    assert built.record()["go"] == "go1.25.3"
+    assert said[0] == "fetching example.org/tool v1.2.3"
+    assert "compiling: 1 packages" in said
+    # One call for both, so that they are linked side by side, with what the recipe asks for.
+    [call] = [call for call in go.calls() if call.startswith("build ")]
+    assert "-ldflags -s -w -X main.version=v1.2.3 -tags netgo,static" in call
+    assert call.endswith("example.org/tool/cmd/tool example.org/tool/cmd/agent")
+    # Module and build caches are gone.
+    assert [path.name for path in cache.iterdir()] == ["programs"]
+
+
+def test_what_is_built_is_not_built_again(cache: Path, go: FakeGo) -> None:
+    built = made(PROGRAM, cache, go)
+    before = go.calls()
+    assert made(PROGRAM, cache, go) == built
+    assert go.calls() == before
+    assert find(PROGRAM, cache, architecture="amd64") == built
+    assert find(PROGRAM, cache, architecture="arm64") is None
+
+
+def test_a_folder_without_its_record_is_not_whole(cache: Path) -> None:
+    (cache / "programs" / PROGRAM.key("amd64") / "bin").mkdir(parents=True)
+    assert find(PROGRAM, cache, architecture="amd64") is None
+
+
+def test_a_module_may_be_built_in_its_own_folder(cache: Path, go: FakeGo) -> None:
+    folder = replace(
+        PROGRAM,
+        layout="folder",
+        packages={"tool": "cmd/tool"},
+        replace={"example.org/unpublished": "v0.4.0"},
+    )
+    built = made(folder, cache, go)
+    edits = [call for call in go.calls() if call.startswith("mod edit -") and "-json" not in call]
+    assert edits == [
+        "mod edit -dropreplace=example.org/tool/api",
+        "mod edit -replace=example.org/unpublished=example.org/unpublished@v0.4.0",
+    ]
+    assert next(call for call in go.calls() if call.startswith("build ")).endswith("./cmd/tool")
+    assert built.binary("tool").read_text() == "binary\n"
+
+
+def test_a_failed_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    go = FakeGo(tmp_path / "failing", build="echo 'cmd/tool/main.go:3: undefined: x' >&2; exit 1")
+    with pytest.raises(process.CommandError) as failed:
+        made(PROGRAM, cache, go)
+    assert "undefined: x" in failed.value.details
+    assert "GOPROXY" in failed.value.remedy
+    assert list((cache / "programs").iterdir()) == []
+    assert [path.name for path in cache.iterdir()] == ["programs"]
+
+
+def test_an_interrupted_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    go = FakeGo(tmp_path / "slow", build="sleep 60")
+    cancelled = Event()
+
+    def cancel(text: str) -> None:
+        if text == "compiling":
+            cancelled.set()
+
+    with pytest.raises(Interrupted):
+        made(PROGRAM, cache, go, say=cancel, cancelled=cancelled)
+    assert [path.name for path in cache.iterdir()] == ["programs"]
+
+
+def test_a_kept_file_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
+    with pytest.raises(ProvisionError, match="gone is not where the recipe expects it"):
+        made(replace(PROGRAM, keep={"gone": Kept(path="gone")}), cache, go)
+    assert find(PROGRAM, cache, architecture="amd64") is None
+
+
+def test_of_two_builds_at_once_the_first_is_kept(cache: Path, tmp_path: Path) -> None:
+    """Another process finished the same program while this one compiled."""
+    first = cache / "programs" / PROGRAM.key("amd64")
+    meanwhile = f"mkdir -p {first}/bin && echo '{{}}' >{first}/build.json && echo first >{first}/bin/tool"
+    built = made(PROGRAM, cache, FakeGo(tmp_path / "second", build=meanwhile))
+    assert built.binary("tool").read_text() == "first\n"
+
+
+def test_the_users_own_go_settings_do_not_count(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tmp_path / "env"
+    monkeypatch.setenv("GOFLAGS", "-mod=vendor")
+    monkeypatch.setenv("GOPRIVATE", "corp.example")
+    made(PROGRAM, cache, FakeGo(tmp_path / "spy", build=f"env >{seen}"))
+    found = dict(line.split("=", 1) for line in seen.read_text().splitlines() if "=" in line)
+    assert found["GOFLAGS"] == "-modcacherw -mod=mod -trimpath -buildvcs=false"
+    assert (found["GOOS"], found["GOARCH"], found["CGO_ENABLED"]) == ("linux", "amd64", "0")
+    assert found["GOMODCACHE"].startswith(str(cache))
+    # Where modules come from is the user's to say.
+    assert found["GOPRIVATE"] == "corp.example"
