@@ -1,0 +1,345 @@
+"""The only door to the Kubernetes API: typed answers out, our own errors instead of the client's.
+
+One :class:`Kube` speaks to one cluster through its own kubeconfig file; the user's current context
+is neither read nor changed. Importing this module is cheap: the client, which takes most of a
+second to import, is loaded with the first call.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import ProvisionError, TemporaryError
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient
+    from kubernetes.dynamic import DynamicClient
+
+log = logging.getLogger(__name__)
+
+FIELD_MANAGER = "multicluster-lab"
+"""Who owns the fields that we apply, as the API server records it."""
+
+DEFAULT_TIMEOUT_S = 15.0
+
+
+class Unreachable(TemporaryError):
+    """The API server does not answer (yet)."""
+
+
+class Refused(ProvisionError):
+    """The API server answered, and said no. ``status`` is its HTTP status code."""
+
+    def __init__(self, brief: str, *, details: str, status: int) -> None:
+        super().__init__(brief, details=details)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a cluster, as its API server sees it."""
+
+    name: str
+    ready: bool
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment, DaemonSet or StatefulSet: how many replicas are wanted, and how many serve."""
+
+    kind: str
+    name: str
+    wanted: int
+    ready: int
+    current: bool
+    """Whether the controller has seen the newest specification, and every replica follows it."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Every replica serves, in the version that was asked for."""
+        return self.current and self.ready >= self.wanted > 0
+
+
+class Kube:
+    """One cluster's API. Methods raise :class:`Unreachable` or :class:`Refused`; times are seconds."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.kubeconfig = kubeconfig
+
+    @cached_property
+    def _api(self) -> ApiClient:
+        from kubernetes import client, config
+
+        configuration = client.Configuration()
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(self.kubeconfig), client_configuration=configuration
+        )
+        # Waiting is ours to do (lab.clients.wait); urllib3's own retries would multiply time-outs.
+        configuration.retries = False
+        return client.ApiClient(configuration)
+
+    @cached_property
+    def _dynamic(self) -> DynamicClient:
+        from kubernetes.dynamic import DynamicClient
+
+        return DynamicClient(self._api)  # type: ignore[no-untyped-call]
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> str:
+        """The raw answer to ``method path``, as text; for paths that have no typed method here."""
+        from kubernetes.client.exceptions import ApiException
+
+        with _converted(f"{method} {path}"):
+            verb, url, headers, content, _ = self._api.param_serialize(
+                method,
+                path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json, */*", "Content-Type": "application/json"},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = self._api.call_api(verb, url, headers, content, _request_timeout=timeout)
+            data: bytes = response.read()  # type: ignore[no-untyped-call]
+            text = data.decode("utf-8", errors="replace")
+            if response.status >= 400:
+                raise ApiException(status=response.status, reason=response.reason, body=text)
+            return text
+
+    def get(
+        self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = DEFAULT_TIMEOUT_S
+    ) -> Any:
+        """The JSON at ``path``, parsed."""
+        return json.loads(self.request("GET", path, query=query, timeout=timeout))
+
+    def is_ready(self) -> bool:
+        """Whether the API server says of itself that it is ready."""
+        try:
+            return self.request("GET", "/readyz", timeout=5) == "ok"
+        except (Unreachable, Refused):
+            return False
+
+    def nodes(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[Node]:
+        """The cluster's nodes."""
+        return [
+            Node(
+                name=item["metadata"]["name"],
+                ready=any(
+                    c["type"] == "Ready" and c["status"] == "True"
+                    for c in item["status"].get("conditions", ())
+                ),
+                labels=item["metadata"].get("labels", {}),
+            )
+            for item in self.get("/api/v1/nodes", timeout=timeout)["items"]
+        ]
+
+    def workload(self, kind: str, namespace: str, name: str) -> Workload | None:
+        """A ``Deployment``, ``DaemonSet`` or ``StatefulSet``; None if there is none of that name."""
+        try:
+            item = self.get(f"/apis/apps/v1/namespaces/{namespace}/{kind.lower()}s/{name}")
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+        status = item.get("status", {})
+        if kind == "DaemonSet":
+            wanted, ready = status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
+            updated = status.get("updatedNumberScheduled", 0)
+        else:
+            wanted, ready = item["spec"].get("replicas", 1), status.get("readyReplicas", 0)
+            updated = status.get("updatedReplicas", 0)
+        seen = status.get("observedGeneration", 0) >= item["metadata"]["generation"]
+        return Workload(kind, name, wanted, ready, seen and updated >= wanted)
+
+    def pods(self, namespace: str, *, labels: str = "") -> list[Mapping[str, Any]]:
+        """Pods of a namespace with the label selector ``labels``."""
+        query = {"labelSelector": labels} if labels else {}
+        items: list[Mapping[str, Any]] = self.get(f"/api/v1/namespaces/{namespace}/pods", query=query)[
+            "items"
+        ]
+        return items
+
+    def secrets(self, namespace: str, *, labels: str) -> list[Mapping[str, Any]]:
+        """Metadata of the Secrets with the label selector ``labels``; never their data."""
+        items = self.get(f"/api/v1/namespaces/{namespace}/secrets", query={"labelSelector": labels})["items"]
+        return [item["metadata"] for item in items]
+
+    def apply(self, manifests: Sequence[Mapping[str, Any]]) -> None:
+        """Apply ``manifests`` on the server, in order; what others own is taken over."""
+        for manifest in manifests:
+            metadata = manifest["metadata"]
+            with _converted(f"apply {manifest['kind']} {metadata['name']}"):
+                resource = self._dynamic.resources.get(
+                    api_version=manifest["apiVersion"], kind=manifest["kind"]
+                )
+                resource.server_side_apply(
+                    body=manifest,
+                    name=metadata["name"],
+                    namespace=metadata.get("namespace"),
+                    field_manager=FIELD_MANAGER,
+                    force_conflicts=True,
+                    _request_timeout=DEFAULT_TIMEOUT_S,
+                )
+
+    def delete(self, path: str) -> None:
+        """Delete the object at ``path``, if it is there."""
+        try:
+            self.request("DELETE", path)
+        except Refused as error:
+            if error.status != 404:
+                raise
+
+    def ask_pod(
+        self,
+        namespace: str,
+        pod: str,
+        *,
+        port: int,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> str:
+        """GET ``path`` of a pod's HTTP server, through the API server."""
+        return self.request(
+            "GET",
+            f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}",
+            query=query,
+            timeout=timeout,
+        )
+
+    def execute(
+        self,
+        namespace: str,
+        pod: str,
+        command: Sequence[str],
+        *,
+        container: str,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> str:
+        """What ``command`` printed to stdout in a container of a pod.
+
+        Raises :class:`ProvisionError` with its stderr when it failed or did not end in time.
+        """
+        # Takes half a second to import, and few commands need it.
+        import websocket
+        from kubernetes.stream.ws_client import (
+            ERROR_CHANNEL,
+            STDERR_CHANNEL,
+            STDOUT_CHANNEL,
+            websocket_call,
+        )
+
+        what = f"{command[0]} in {namespace}/{pod}"
+        deadline = time.monotonic() + timeout
+        # The client connects without any time limit, and has no other way to be given one.
+        websocket.setdefaulttimeout(DEFAULT_TIMEOUT_S)
+        with _converted(what):
+            method, url, headers, *_ = self._api.param_serialize(
+                "GET",
+                f"/api/v1/namespaces/{namespace}/pods/{pod}/exec",
+                header_params={"Accept": "*/*"},
+                auth_settings=["BearerToken"],
+            )
+            query = [("container", container), ("stdout", "true"), ("stderr", "true")]
+            query += [("command", word) for word in command]
+            # Not kubernetes.stream.stream: it bends the client, which other threads use meanwhile.
+            answer = websocket_call(  # type: ignore[no-untyped-call]
+                self._api.configuration,
+                method,
+                url,
+                headers=headers,
+                query_params=query,
+                _preload_content=False,
+            )
+            try:
+                while answer.is_open() and (left := deadline - time.monotonic()) > 0:
+                    answer.update(timeout=left)
+                ended = not answer.is_open()
+                printed, complained, outcome = (
+                    str(answer.read_channel(channel))
+                    for channel in (STDOUT_CHANNEL, STDERR_CHANNEL, ERROR_CHANNEL)
+                )
+            except websocket.WebSocketException as error:
+                raise Unreachable(f"{what}: the connection was cut", details=str(error)) from error
+            finally:
+                answer.close(timeout=1)
+                # Where the server closed first, the client takes the connection for closed, too, and
+                # leaves the socket to the garbage collector.
+                answer.sock.shutdown()
+        if not ended:
+            raise ProvisionError(f"{what} did not end within {timeout:g} s", details=complained)
+        if not outcome:
+            raise Unreachable(f"{what}: the connection was cut", details=complained)
+        status = json.loads(outcome)
+        if status.get("status") != "Success":
+            raise ProvisionError(f"{what} failed: {status.get('message')}", details=complained or printed)
+        return printed
+
+    def log(
+        self, namespace: str, pod: str, *, container: str = "", previous: bool = False, lines: int = 50
+    ) -> str:
+        """The last ``lines`` lines that a container of a pod wrote."""
+        query = {"tailLines": str(lines), "previous": str(previous).lower()}
+        if container:
+            query["container"] = container
+        return self.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", query=query)
+
+    def warnings(self, *, namespace: str = "", limit: int = 15) -> list[str]:
+        """The newest warning events, newest last, one line each."""
+        path = f"/api/v1/namespaces/{namespace}/events" if namespace else "/api/v1/events"
+        items = self.get(path, query={"fieldSelector": "type=Warning"})["items"]
+        items.sort(key=lambda item: item.get("lastTimestamp") or item["metadata"]["creationTimestamp"])
+        return [
+            f"{item['involvedObject'].get('kind')}/{item['involvedObject'].get('name')}: "
+            f"{item.get('reason')}: {' '.join((item.get('message') or '').split())}"
+            for item in items[-limit:]
+        ]
+
+
+@contextmanager
+def _converted(what: str) -> Iterator[None]:
+    """Turn the client's errors into ours; ``what`` was being done."""
+    from kubernetes.client.exceptions import ApiException
+    from kubernetes.config import ConfigException
+    from kubernetes.dynamic.exceptions import ResourceNotFoundError
+    from urllib3.exceptions import HTTPError
+    from yaml import YAMLError
+
+    try:
+        yield
+    except ApiException as error:
+        body = str(error.body or "")
+        try:
+            message = json.loads(body)["message"]
+        except (ValueError, KeyError, TypeError):
+            message = body.strip() or str(error.reason)
+        # A starting API server, or one whose aggregated part is away, answers so for a while. For a
+        # moment it does not even know its administrator's role (admission says "forbidden", too, but
+        # of the object: that is final).
+        no_roles_yet = error.status == 403 and ' is forbidden: User "' in str(message)
+        if error.status in {0, 429, 500, 502, 503, 504} or no_roles_yet:
+            raise Unreachable(f"{what}: the API server answered {error.status}", details=message) from error
+        raise Refused(f"{what} was refused", details=message, status=error.status) from error
+    except ResourceNotFoundError as error:
+        raise Unreachable(
+            f"{what}: the API server does not know this kind (yet)", details=str(error)
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise Unreachable(f"{what}: no answer from the API server", details=str(error)) from error
+    except (ConfigException, YAMLError) as error:
+        raise ProvisionError(f"{what}: the kubeconfig cannot be used", details=str(error)) from error

@@ -1,0 +1,1 @@
+"""One Cilium Cluster Mesh over all clusters of a lab, and the proof that it carries traffic."""

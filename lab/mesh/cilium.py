@@ -1,0 +1,113 @@
+"""Cilium's values for one cluster of the mesh: everything is declared in the first installation.
+
+No connect step follows: the peers' names, addresses and ports are values, as Cilium's own CI has
+them (conformance-clustermesh.yaml), so that installing twice is the same as installing once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab.mesh.ca import Authority
+from lab.settings import LABEL
+from lab.topology.model import Cluster, Topology
+
+RELEASE = "cilium"
+NAMESPACE = "kube-system"
+CONFIG_LABEL = "lab-config"
+"""Label on the release's record: a hash of the values, by which an up-to-date release is known."""
+
+MESH_WORKLOADS = (("Deployment", "clustermesh-apiserver"),)
+NETWORK_WORKLOADS = (("DaemonSet", "cilium"), ("Deployment", "cilium-operator"))
+
+IMAGES = {
+    "image": "quay.io/cilium/cilium",
+    "operator.image": "quay.io/cilium/operator",
+    "clustermesh.apiserver.image": "quay.io/cilium/clustermesh-apiserver",
+}
+"""Where the chart takes each image from; the operator's variant (-generic) is the chart's to add."""
+
+
+def values(
+    topology: Topology,
+    cluster: Cluster,
+    *,
+    endpoint: str,
+    peers: Mapping[str, Sequence[str]],
+    authority: Authority,
+    image_tag: str,
+) -> dict[str, Any]:
+    """The chart's values for ``cluster``.
+
+    ``endpoint`` is the host name of its API server, ``peers`` the node addresses of every other
+    cluster by name, ``image_tag`` the version of Cilium's images. Sources: Cilium's installation
+    guides for kind and for Cluster Mesh, and the chart's own values.yaml (1.19).
+    """
+    image = {"tag": image_tag, "useDigest": False, "pullPolicy": "IfNotPresent"}
+    tree: dict[str, Any] = {
+        "commonLabels": {LABEL: topology.name},
+        "cluster": {"name": cluster.name, "id": cluster.id},
+        "image": image,
+        "operator": {"replicas": 1, "image": image},
+        "ipam": {"mode": "kubernetes"},
+        "routingMode": "tunnel",
+        "tunnelProtocol": topology.mesh.tunnel,
+        "kubeProxyReplacement": True,
+        "k8sServiceHost": endpoint,
+        "k8sServicePort": 6443,
+        # Cilium's Envoy has no source recipe, and nothing here needs policies on layer 7.
+        "envoy": {"enabled": False},
+        "l7Proxy": False,
+        "hubble": {"enabled": False},
+        "tls": {
+            "ca": {
+                "cert": base64.b64encode(authority.certificate).decode(),
+                "key": base64.b64encode(authority.key).decode(),
+            }
+        },
+    }
+    if topology.mesh.kind == "cilium":
+        tree["clustermesh"] = _mesh(topology, cluster, peers=peers, image=image)
+    return tree
+
+
+def fingerprint(tree: Mapping[str, Any], *, chart: str) -> str:
+    """A hash of ``tree`` and the ``chart``'s version, short enough for a label's value."""
+    return hashlib.sha256(json.dumps([chart, tree], sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _mesh(
+    topology: Topology, cluster: Cluster, *, peers: Mapping[str, Sequence[str]], image: Mapping[str, Any]
+) -> dict[str, Any]:
+    stale = topology.mesh.stale_backends
+    return {
+        "useAPIServer": True,
+        "maxConnectedClusters": topology.mesh.max_clusters,
+        "cacheTTL": f"{stale.seconds}s" if stale.policy == "drop_after" else "0s",
+        "apiserver": {
+            "image": image,
+            # A port of its own in each cluster: with the same one, kube-proxy replacement makes
+            # agents talk to their own mesh API server instead of the peer's (cilium#24692).
+            "service": {"type": "NodePort", "nodePort": cluster.mesh_port},
+            # All clusters start at once, and a mesh API server that waits for its peers before it
+            # calls itself ready is waited for by them: each gave up after 15 s, and its clients
+            # came back from their own back-off up to 40 s later (seen in kvstoremesh's log).
+            "readinessProbe": {"periodSeconds": 1},
+            "kvstoremesh": {
+                "readinessProbe": {"periodSeconds": 1},
+                "extraArgs": ["--per-cluster-ready-timeout=1s"],
+            },
+        },
+        "config": {
+            "enabled": True,
+            "clusters": [
+                {"name": peer.name, "port": peer.mesh_port, "ips": list(peers[peer.name])}
+                for peer in topology.clusters
+                if peer.name in peers and peer.name != cluster.name
+            ],
+        },
+    }

@@ -1,0 +1,266 @@
+"""Clusters of containers, made by kind in a container network of the lab's own.
+
+What kind makes takes no labels of ours, so a cluster is ours when its nodes stand in the network
+that carries the lab's label. Every cluster has a kubeconfig file of its own: kind locks the one that
+it writes, and two creations at once on a shared file were seen to fail (kind#3782).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal
+
+import yaml
+
+from lab.clients import docker, process
+from lab.clients.docker_objects import Container
+from lab.errors import HostError, ProvisionError
+from lab.providers.base import ClusterState, NodeState
+from lab.settings import LABEL, Settings
+from lab.topology.model import Cluster, Topology
+
+_CLUSTER_LABEL = "io.x-k8s.kind.cluster"
+_ROLE_LABEL = "io.x-k8s.kind.role"
+_ROLES: Mapping[str, Literal["control-plane", "worker", "load-balancer"]] = {
+    "control-plane": "control-plane",
+    "worker": "worker",
+    "external-load-balancer": "load-balancer",
+}
+
+
+def network_name(lab: str) -> str:
+    """The container network of the lab."""
+    return f"lab-{lab}"
+
+
+def bridge_name(lab: str) -> str:
+    """The host's interface for that network: 15 characters at most, so a long name is hashed."""
+    return f"lab-{hashlib.sha256(lab.encode()).hexdigest()[:10]}"
+
+
+def control_plane_endpoint(name: str, control_planes: int) -> str:
+    """Host name of a cluster's API server, as its nodes know it.
+
+    ``name`` is kind's name of the cluster. With several control-plane nodes kind puts a load
+    balancer in front of them.
+    """
+    return f"{name}-external-load-balancer" if control_planes > 1 else f"{name}-control-plane"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The kind provider. ``binary`` is needed only to create clusters."""
+
+    settings: Settings
+    lab: str
+    binary: Path | None = None
+    image: str = ""
+    """The node image, in the engine's store already."""
+
+    cgroup_v1: bool = False
+    """Whether the engine's machine has cgroup v1, which kubelets from 1.35 on must be told to accept."""
+
+    def observe(self, topology: Topology) -> dict[str, ClusterState]:
+        """See :meth:`lab.providers.base.Provider.observe`."""
+        names = {topology.context(cluster.name): cluster.name for cluster in topology.clusters}
+        found: dict[str, list[Container]] = defaultdict(list)
+        for container in docker.containers(labels={_CLUSTER_LABEL: None}):
+            if (cluster := names.get(container.labels[_CLUSTER_LABEL])) is not None:
+                found[cluster].append(container)
+        if found:
+            self._require_ours(found)
+        return {
+            cluster: ClusterState(
+                tuple(self._node(each) for each in sorted(nodes, key=lambda node: node.name))
+            )
+            for cluster, nodes in found.items()
+        }
+
+    def prepare(self, topology: Topology) -> None:
+        """See :meth:`lab.providers.base.Provider.prepare`."""
+        name = network_name(self.lab)
+        for network in docker.networks():
+            if network.name == name:
+                if network.labels.get(LABEL) != self.lab:
+                    raise HostError(
+                        f"there is a container network {name} that this lab did not make",
+                        remedy=f"Remove it (docker network rm {name}) or give the lab another name (--name).",
+                    )
+                return
+        docker.create_network(
+            name,
+            subnet=str(topology.network.node_cidr),
+            labels={LABEL: self.lab},
+            bridge=bridge_name(self.lab),
+        )
+
+    def create(self, cluster: Cluster, *, kubeconfig: Path, cancelled: Event | None) -> None:
+        """See :meth:`lab.providers.base.Provider.create`."""
+        name = f"{self.lab}-{cluster.name}"
+        if self.binary is None:
+            raise HostError("kind was not found")
+        self.delete(self.lab, cluster.name)
+        kubeconfig.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kubeconfig.unlink(missing_ok=True)
+        process.run(
+            [
+                self.binary,
+                "create",
+                "cluster",
+                f"--name={name}",
+                "--config=-",
+                f"--kubeconfig={kubeconfig}",
+                # A node that failed is the evidence; the next attempt removes it.
+                "--retain",
+                # No node becomes ready before the mesh brings its network: nothing to wait for.
+                "--wait=0s",
+            ],
+            input=yaml.safe_dump(self.configuration(cluster)),
+            env={"KIND_EXPERIMENTAL_DOCKER_NETWORK": network_name(self.lab)},
+            timeout=self.settings.timeouts.cluster_create,
+            cancelled=cancelled,
+        )
+        _rename_context(kubeconfig, name)
+
+    def configuration(self, cluster: Cluster) -> dict[str, Any]:
+        """kind's configuration of ``cluster`` (kind.x-k8s.io/v1alpha4)."""
+        kubelet: dict[str, Any] = {
+            "kind": "KubeletConfiguration",
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            # Some sysctls are read-only in a container on a restricted host; elsewhere this is harmless.
+            "featureGates": {"KubeletInUserNamespace": True},
+        }
+        if self.cgroup_v1:
+            kubelet["failCgroupV1"] = False
+        roles = ["control-plane"] * cluster.nodes.control_plane + ["worker"] * cluster.nodes.workers
+        return {
+            "kind": "Cluster",
+            "apiVersion": "kind.x-k8s.io/v1alpha4",
+            "name": f"{self.lab}-{cluster.name}",
+            "networking": {
+                "apiServerAddress": "127.0.0.1",
+                **({"apiServerPort": port} if (port := cluster.provider_options.get("api_port")) else {}),
+                "podSubnet": str(cluster.pod_cidr),
+                "serviceSubnet": str(cluster.service_cidr),
+                # The mesh brings both: pods' network and services' addresses.
+                "disableDefaultCNI": True,
+                "kubeProxyMode": "none",
+            },
+            "nodes": [{"role": role, "image": self.image, "labels": {LABEL: self.lab}} for role in roles],
+            "kubeadmConfigPatches": [yaml.safe_dump(kubelet)],
+        }
+
+    def start(self, cluster: Cluster) -> None:
+        """See :meth:`lab.providers.base.Provider.start`."""
+        for node in self._containers(f"{self.lab}-{cluster.name}"):
+            if node.status == "paused":
+                docker.unpause_container(node.name)
+            elif node.status != "running":
+                docker.start_container(node.name)
+
+    def run_on(self, node: str, command: tuple[str, ...], *, input: str | None = None) -> str:
+        """See :meth:`lab.providers.base.Provider.run_on`."""
+        return docker.execute(node, command, input=input)
+
+    def memory(self, topology: Topology) -> dict[str, int]:
+        """See :meth:`lab.providers.base.Provider.memory`."""
+        owner = {
+            node.name: cluster
+            for cluster, state in self.observe(topology).items()
+            for node in state.nodes
+            if node.running
+        }
+        used: dict[str, int] = defaultdict(int)
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            for name, size in zip(owner, pool.map(_memory_of, owner), strict=True):
+                used[owner[name]] += size
+        return dict(used)
+
+    def clusters(self) -> list[str]:
+        """Names of the lab's clusters, whatever the topology says: those with nodes in its network."""
+        ours = {network.name for network in docker.networks(label=f"{LABEL}={self.lab}")}
+        names = {
+            node.labels[_CLUSTER_LABEL]
+            for node in docker.containers(labels={_CLUSTER_LABEL: None})
+            if ours.intersection(node.networks)
+        }
+        return sorted(name.removeprefix(f"{self.lab}-") for name in names)
+
+    def delete(self, lab: str, cluster: str) -> None:
+        """See :meth:`lab.providers.base.Provider.delete`."""
+        nodes = self._containers(f"{lab}-{cluster}")
+        if nodes:
+            self._require_ours({cluster: nodes})
+        for node in nodes:
+            docker.remove_container(node.name)
+
+    def release(self, lab: str) -> None:
+        """See :meth:`lab.providers.base.Provider.release`."""
+        for network in docker.networks(label=f"{LABEL}={lab}"):
+            docker.remove_network(network.name)
+
+    def _containers(self, name: str) -> list[Container]:
+        return docker.containers(labels={_CLUSTER_LABEL: name})
+
+    def _require_ours(self, found: Mapping[str, list[Container]]) -> None:
+        ours = {network.name for network in docker.networks(label=f"{LABEL}={self.lab}")}
+        for cluster, nodes in found.items():
+            foreign = [node.name for node in nodes if not ours.intersection(node.networks)]
+            if foreign:
+                name = f"{self.lab}-{cluster}"
+                raise HostError(
+                    f"there is a kind cluster {name} that this lab did not make; it was left alone",
+                    details=f"its nodes: {', '.join(foreign)}",
+                    remedy="Give the lab another name (--name NAME), or remove it: "
+                    f"kind delete cluster --name {name}",
+                )
+
+    def _node(self, container: Container) -> NodeState:
+        return NodeState(
+            name=container.name,
+            role=_ROLES.get(container.labels.get(_ROLE_LABEL, ""), "worker"),
+            running=container.status == "running",
+            address=container.addresses.get(network_name(self.lab), ""),
+            since=f"{container.id[:12]} {container.started_at}",
+        )
+
+
+_MEMORY = """
+cd /sys/fs/cgroup
+if [ -f memory.current ]; then
+    cat memory.current
+    sed -n 's/^inactive_file //p' memory.stat
+else
+    cat memory/memory.usage_in_bytes
+    sed -n 's/^total_inactive_file //p' memory/memory.stat
+fi
+"""
+"""Prints what a node uses and how much of that is page cache which it would give back, for either
+version of cgroups: as ``docker stats`` counts, which takes two seconds to say so."""
+
+
+def _memory_of(node: str) -> int:
+    """Bytes in use by a node; 0 if it went away meanwhile."""
+    try:
+        used, cache = docker.execute(node, ["sh", "-euc", _MEMORY]).split()
+    except ProvisionError:
+        return 0
+    return max(0, int(used) - int(cache))
+
+
+def _rename_context(kubeconfig: Path, name: str) -> None:
+    """Call context, cluster and user ``name``: kind calls them kind-NAME."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    for entry in (*config["clusters"], *config["users"], *config["contexts"]):
+        entry["name"] = name
+    for context in config["contexts"]:
+        context["context"].update(cluster=name, user=name)
+    config["current-context"] = name
+    kubeconfig.write_text(yaml.safe_dump(config))
+    kubeconfig.chmod(0o600)
