@@ -1,0 +1,246 @@
+"""What each kind of step does. One function a kind; the order is the plan's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+
+from lab import observe
+from lab.clients import docker
+from lab.clients.helm import Helm
+from lab.clients.wait import wait_until
+from lab.engine.run import Action, Context
+from lab.errors import CheckFailed, InputError, LabError
+from lab.host import sandbox
+from lab.mesh import check, cilium, dns
+from lab.mesh.check import CheckResult
+from lab.plan.step import Step
+from lab.providers.base import Provider
+from lab.providers.kind import bridge_name
+from lab.supply import Supply
+from lab.topology.model import Cluster
+from lab.workspace import Workspace, states
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Does the steps of one ``up``. Every method can be done again, and continues where it was."""
+
+    workspace: Workspace
+    supply: Supply
+    recreate: bool = False
+
+    def actions(self) -> Mapping[str, Action]:
+        """Every kind of step, and what does it."""
+        return {
+            "isolation": self.isolate,
+            "container-network": self.make_network,
+            "image-part": self.bring,
+            "tool": self.bring,
+            "node-image": self.make_node_image,
+            "create": self.create,
+            "dns": self.configure_dns,
+            "cilium": self.install_cilium,
+            "network": self.wait_for_network,
+            "mesh": self.wait_for_mesh,
+            "verify": self.verify,
+        }
+
+    def isolate(self, step: Step, context: Context) -> None:
+        """Keep the lab's packets on this machine."""
+        sandbox.isolate(bridge_name(self.workspace.lab), lab=self.workspace.lab)
+
+    def make_network(self, step: Step, context: Context) -> None:
+        """Make the lab's own container network."""
+        self.workspace.provider().prepare(self.workspace.topology)
+
+    def bring(self, step: Step, context: Context) -> None:
+        """Bring a program, an image or a tool here."""
+        kind, _, name = step.id.partition("/")
+        self.supply.bring(
+            step.id if kind == "tools" else f"images/{name}", say=context.say, cancelled=context.cancelled
+        )
+
+    def make_node_image(self, step: Step, context: Context) -> None:
+        """Make the node image, with everything in it."""
+        timeout = self.workspace.settings.timeouts.image_transfer
+        self.supply.node_image.make(timeout=timeout, say=context.say, cancelled=context.cancelled)
+
+    def create(self, step: Step, context: Context) -> None:
+        """Make or start a cluster's nodes, and wait for its API server."""
+        cluster = self._cluster(step)
+        workspace = self.workspace
+        kubeconfig = workspace.folder.kubeconfig(cluster.name)
+        state = states(workspace).get(cluster.name)
+        if state is not None and kubeconfig.exists():
+            self._require_same(cluster)
+            if state.is_complete(cluster) and not observe.made_otherwise(workspace, cluster):
+                workspace.provider().start(cluster)
+                self._wait_for_api(cluster, context)
+                return
+        self.supply.load_beside(cluster, say=context.say, cancelled=context.cancelled)
+        context.say("kind create cluster")
+        self._provider().create(cluster, kubeconfig=kubeconfig, cancelled=context.cancelled)
+        workspace.folder.write(f"made-{cluster.name}", observe.specification(cluster))
+        self._wait_for_api(cluster, context)
+
+    def configure_dns(self, step: Step, context: Context) -> None:
+        """Have the cluster's DNS ask nobody outside, or again ask somebody."""
+        manifest = dns.manifest(self.workspace.topology)
+        self.workspace.kubes[self._cluster(step).name].apply([manifest])
+
+    def install_cilium(self, step: Step, context: Context) -> None:
+        """Install or change Cilium, every peer's address in its values."""
+        workspace, cluster = self.workspace, self._cluster(step)
+        values, fingerprint = observe.release(workspace, cluster, states(workspace))
+        helm = Helm(
+            self.supply.tool("helm"),
+            workspace.folder.kubeconfig(cluster.name),
+            workspace.folder.path / "helm",
+        )
+        context.say("helm upgrade --install")
+        helm.upgrade(
+            cilium.RELEASE,
+            self.supply.source.chart("cilium"),
+            namespace=cilium.NAMESPACE,
+            values=values,
+            labels={cilium.CONFIG_LABEL: fingerprint},
+            timeout=workspace.settings.timeouts.helm,
+            cancelled=context.cancelled,
+        )
+
+    def wait_for_network(self, step: Step, context: Context) -> None:
+        """Wait until pods get addresses and names."""
+        self._wait(step, context, "a working network", partial(observe.missing_network, self.workspace))
+
+    def wait_for_mesh(self, step: Step, context: Context) -> None:
+        """Set up the probe, and wait until it and the mesh API server serve."""
+        name = self._cluster(step).name
+        # Its policy's kind is known once Cilium's operator has registered it, so this waits, too.
+        self._wait(step, context, "the probe's manifests", lambda _: self._prepare_probe(name))
+        self._wait(step, context, "the mesh API server", partial(observe.missing_mesh, self.workspace))
+
+    def verify(self, step: Step, context: Context) -> None:
+        """Prove the data path; remember for which nodes it was proved."""
+        held = 0
+
+        def count(result: CheckResult) -> None:
+            nonlocal held
+            held += result.ok
+            context.say(f"{held} checks hold; {result.id} {'holds' if result.ok else 'FAILED'}")
+
+        prove(self.workspace, on_result=count, cancelled=context.cancelled)
+
+    def _prepare_probe(self, cluster: str) -> None:
+        check.prepare(self.workspace.topology, cluster, self.workspace.kubes[cluster])
+
+    def _wait(self, step: Step, context: Context, what: str, look: Callable[[str], str | None]) -> None:
+        cluster = self._cluster(step).name
+        wait_until(
+            f"{what} in {cluster}",
+            lambda: look(cluster),
+            timeout=self.workspace.settings.timeouts.mesh_ready,
+            cancelled=context.cancelled,
+            on_look=context.say,
+        )
+
+    def _wait_for_api(self, cluster: Cluster, context: Context) -> None:
+        kube = self.workspace.kubes[cluster.name]
+        wait_until(
+            f"the API server of {cluster.name}",
+            lambda: None if kube.is_ready() else "it does not say that it is ready",
+            timeout=self.workspace.settings.timeouts.api_ready,
+            cancelled=context.cancelled,
+            on_look=context.say,
+            remedy=f"If it never comes back, make the lab anew: ./invoke down{self.workspace.arguments}",
+        )
+
+    def require_same(self) -> None:
+        """Refuse, before anything is brought or made, what would replace a cluster unasked.
+
+        Raises :class:`InputError` when a cluster was made as the topology does not describe it any more.
+        """
+        nodes = states(self.workspace)
+        for cluster in self.workspace.topology.clusters:
+            if cluster.name in nodes:
+                self._require_same(cluster)
+
+    def _require_same(self, cluster: Cluster) -> None:
+        """A cluster is never replaced because a file changed: that must be asked for."""
+        made = observe.made_otherwise(self.workspace, cluster)
+        if made and not self.recreate:
+            raise InputError(
+                f"{cluster.name} was made as {made}, "
+                f"and the topology now asks for {observe.specification(cluster)}",
+                remedy="Nothing was changed. Put the topology back, or give up the cluster: "
+                f"./invoke up{self.workspace.arguments} --recreate",
+            )
+
+    def _provider(self) -> Provider:
+        return self.workspace.provider(
+            binary=self.supply.tool("kind"),
+            image=self.supply.node_image.tag,
+            cgroup_v1=docker.engine().cgroup_version == "1",
+        )
+
+    def _cluster(self, step: Step) -> Cluster:
+        return self.workspace.topology.cluster(step.cluster or "")
+
+
+def prove(
+    workspace: Workspace, *, on_result: Callable[[CheckResult], None], cancelled: Event | None = None
+) -> list[CheckResult]:
+    """Run every check of the mesh; remember that it held, for the nodes as they run now.
+
+    Raises :class:`CheckFailed` with each check that did not hold and what was seen.
+    """
+    nodes = states(workspace)
+    results = check.run(
+        workspace.topology,
+        workspace.kubes,
+        provider=workspace.provider(),
+        states=nodes,
+        timeout=workspace.settings.timeouts.data_path,
+        on_result=on_result,
+        cancelled=cancelled,
+    )
+    failed = [result for result in results if not result.ok]
+    if failed:
+        raise CheckFailed(
+            f"{len(failed)} of {len(results)} checks of the mesh did not hold",
+            details="\n".join(f"{result.id}: {result.evidence}" for result in failed),
+            remedy=f"See what the clusters say: ./invoke gather{workspace.arguments}",
+        )
+    workspace.folder.write("verified", observe.generation(nodes))
+    return results
+
+
+def evidence(workspace: Workspace, step: Step) -> str:
+    """What a cluster says of itself when a step on it has failed: events, and pods that do not run."""
+    if step.cluster is None:
+        return ""
+    kube = workspace.kubes[step.cluster]
+    if not kube.kubeconfig.exists():
+        return ""
+    lines = []
+    for pod in kube.pods(cilium.NAMESPACE):
+        for status in (
+            *pod["status"].get("initContainerStatuses", ()),
+            *pod["status"].get("containerStatuses", ()),
+        ):
+            reason = (status.get("state", {}).get("waiting") or {}).get("reason", "")
+            if reason and reason not in {"PodInitializing", "ContainerCreating"}:
+                name = pod["metadata"]["name"]
+                lines.append(f"{name}/{status['name']}: {reason}")
+                lines += _last_words(workspace, step.cluster, name, status["name"])
+    return "\n".join([*lines, *kube.warnings(limit=8)])
+
+
+def _last_words(workspace: Workspace, cluster: str, pod: str, container: str) -> list[str]:
+    try:
+        log = workspace.kubes[cluster].log(cilium.NAMESPACE, pod, container=container, lines=5)
+    except LabError:
+        return []
+    return [f"    {line}" for line in log.splitlines()]

@@ -1,0 +1,218 @@
+"""What the commands print: one function for each, between ``tasks.py`` and the modules that do the work."""
+
+from __future__ import annotations
+
+import time
+
+from lab import console
+from lab.errors import CheckFailed, HostError
+from lab.settings import PROJECT, Settings, from_environment
+
+
+def up(
+    topology: str, *, name: str, images: str, only: str, isolated: bool, recreate: bool, yes: bool
+) -> None:
+    """Make the lab, then say what there is now and what to do with it."""
+    from lab import up as story
+
+    started = time.monotonic()
+    request = story.Request(
+        topology=topology,
+        name=name or None,
+        images=images,
+        only=only,
+        isolated=isolated,
+        recreate=recreate,
+        yes=yes,
+    )
+    plan = story.up(from_environment(), request)
+    took = console.duration(time.monotonic() - started)
+    if not plan.pending:
+        console.out(f"{plan.lab} is up already: nothing to do ({took}).")
+        return
+    contexts = ", ".join(f"{plan.lab}-{cluster.name}" for cluster in plan.clusters)
+    arguments = _arguments(topology, name)
+    console.out(f"{plan.lab} is up: {len(plan.clusters)} clusters in one mesh, in {took}.")
+    console.out(f"Contexts: {contexts}")
+    first = f"{plan.lab}-{plan.clusters[0].name}"
+    console.out(
+        f"Use them: ./invoke kubeconfig{arguments} > lab.yaml; "
+        f"kubectl --kubeconfig lab.yaml --context {first} get nodes"
+    )
+    console.out(f"Look: ./invoke status{arguments}   Remove: ./invoke down{arguments}")
+
+
+def plan(topology: str, *, name: str, images: str, only: str, isolated: bool, json: bool) -> None:
+    """Print the plan as a tree per cluster, or as JSON."""
+    from lab import up as story
+
+    request = story.Request(topology=topology, name=name or None, images=images, only=only, isolated=isolated)
+    made = story.plan(from_environment(), request)
+    if json:
+        console.out_json(made.as_json())
+        return
+    from lab.planned import show
+
+    show(made)
+
+
+def doctor(topology: str, *, name: str, json: bool) -> None:
+    """Print every check. Raises :class:`HostError` when one does not hold."""
+    from lab import ready
+
+    checks = ready.examine(from_environment(), topology, name=name or None)
+    if json:
+        console.out_json({"checks": [check.as_json() for check in checks]})
+    else:
+        rows = [("ok" if check.ok else "NO", check.id, check.found, check.needed) for check in checks]
+        console.table(("", "check", "found", "needed"), rows)
+        for check in checks:
+            if check.remedy and (not check.ok or check.fix is None):
+                console.out(f"{check.id}: {check.remedy}")
+    failed = [check.id for check in checks if not check.ok]
+    if failed:
+        raise HostError(
+            f"this host is not ready: {', '.join(failed)}",
+            remedy="./invoke up --yes, as root on Debian or Ubuntu, sets up what can be set up."
+            if any(check.fix for check in checks)
+            else "",
+        )
+
+
+def status(topology: str, *, name: str, watch: bool, json: bool) -> None:
+    """Print what there is of the lab."""
+    from lab import status as looking
+
+    settings = from_environment()
+    while True:
+        seen = looking.look(settings, topology, name=name or None)
+        if json:
+            console.out_json(seen.as_json())
+        else:
+            looking.show(seen, clear=watch)
+        if not watch:
+            return
+        time.sleep(2)
+
+
+def verify(topology: str, *, name: str, json: bool) -> None:
+    """Run every check of the mesh. Raises :class:`CheckFailed` when one does not hold."""
+    from lab import verify as proof
+
+    results = proof.verify(from_environment(), topology, name=name or None, quiet=json)
+    if json:
+        fields = ("id", "ok", "seconds", "evidence")
+        console.out_json(
+            {"checks": [{field: getattr(result, field) for field in fields} for result in results]}
+        )
+    failed = sum(not result.ok for result in results)
+    if failed:
+        raise CheckFailed(
+            f"{failed} of {len(results)} checks did not hold",
+            remedy=f"See what the clusters say: ./invoke gather{_arguments(topology, name)}",
+        )
+    if not json:
+        console.out(f"{len(results)} checks hold.")
+
+
+def kubeconfig(topology: str, *, name: str, merge: bool) -> None:
+    """Print the lab's kubeconfig, or merge it into the user's."""
+    from lab import kubeconfig as configs
+
+    if merge:
+        path, contexts = configs.merge(from_environment(), topology, name=name or None)
+        console.out(f"{path} now has {', '.join(contexts)}; its current context was left alone.")
+    else:
+        console.out(configs.text(from_environment(), topology, name=name or None))
+
+
+def gather(topology: str, *, name: str, output: str) -> None:
+    """Write the archive, and say where it is."""
+    from lab import gather as collecting
+
+    console.out(str(collecting.gather(from_environment(), topology, name=name or None, output=output)))
+
+
+def images(topology: str, *, name: str, images: str, json: bool) -> None:
+    """List what a lab is made of."""
+    from lab.supply import supply
+    from lab.workspace import open_workspace
+
+    settings = from_environment()
+    made_of = supply(settings, open_workspace(settings, topology, name=name or None).topology, images=images)
+    steps = made_of.steps()
+    if json:
+        console.out_json(
+            {
+                "source": made_of.source.name,
+                "parts": [
+                    {"id": step.id, "done": step.done, "estimate_s": step.estimate_s} for step in steps
+                ],
+            }
+        )
+        return
+    rows = [
+        (
+            "here" if step.done else "missing",
+            step.summary,
+            console.duration(step.estimate_s) if step.estimate_s else "",
+        )
+        for step in steps
+    ]
+    console.table(("", f"source: {made_of.source.name}", "takes"), rows)
+    missing = [step for step in steps if not step.done]
+    console.out(
+        f"{len(missing)} of {len(steps)} missing; bringing them takes about "
+        f"{console.duration(sum(step.estimate_s or 0 for step in missing) / 2)} on two cores."
+        if missing
+        else f"All {len(steps)} are here."
+    )
+
+
+def down(topology: str, *, name: str, yes: bool) -> None:
+    """Remove the lab, and say what was removed."""
+    from lab import down as removing
+
+    settings = from_environment()
+    lab = name or _name_of(topology)
+    if not console.confirm(f"Remove the lab {lab}, with everything in it?", assume_yes=yes or not _asks()):
+        return
+    started = time.monotonic()
+    removed = removing.down(settings, lab)
+    for what in removed:
+        console.note(f"removed {what}")
+    took = console.duration(time.monotonic() - started)
+    console.out(f"{lab} is gone ({took})." if removed else f"There is no lab {lab}: nothing to remove.")
+
+
+def test(*, tier: str, long: bool, yes: bool) -> None:
+    """Run the project's own tests; real clusters as far as their images are here."""
+    from lab import testing
+
+    testing.run_tests(
+        tier=tier, long=long, assume_yes=yes, cached=lambda: _everything_cached(from_environment())
+    )
+
+
+def _everything_cached(settings: Settings) -> bool:
+    from lab.supply import everything_cached
+    from lab.workspace import open_workspace
+
+    return everything_cached(settings, open_workspace(settings, "hub-spoke", name="test").topology)
+
+
+def _name_of(topology: str) -> str:
+    """The lab's name that a topology declares."""
+    from lab.topology.read import read_topology
+
+    return read_topology(topology, folder=PROJECT / "topologies").name
+
+
+def _asks() -> bool:
+    import sys
+
+    return sys.stdin.isatty()
+
+
+def _arguments(topology: str, name: str) -> str:
+    return (f" -t {topology}" if topology != "hub-spoke" else "") + (f" --name {name}" if name else "")

@@ -1,0 +1,146 @@
+"""Looks at what there is of a lab: containers by their labels, then every cluster through its API."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from lab.clients import docker
+from lab.errors import LabError
+from lab.host import sandbox
+from lab.images.node import NodeImage
+from lab.mesh import ca, check, cilium, dns
+from lab.plan.resolve import Seen, SeenCluster
+from lab.providers.base import ClusterState
+from lab.providers.kind import control_plane_endpoint
+from lab.settings import LABEL
+from lab.topology.model import Cluster
+from lab.workspace import Workspace, states
+
+CILIUM = "v1.19.5"
+"""Version of Cilium's chart and images (lab/images/images.yaml holds the images)."""
+
+DNS = ("Deployment", "coredns")
+
+
+def observe(workspace: Workspace, *, node_image: NodeImage | None) -> Seen:
+    """What was seen of the lab. Changes nothing; takes about a second for three running clusters.
+
+    ``node_image`` is the one that new nodes would be made of. Without a container engine, nothing
+    is seen.
+    """
+    try:
+        network = bool(docker.networks(label=f"{LABEL}={workspace.lab}"))
+    except docker.EngineUnreachable:
+        return Seen()
+    nodes = states(workspace)
+    clusters = workspace.on_each(lambda name: _cluster(workspace, workspace.topology.cluster(name), nodes))
+    return Seen(
+        network=network,
+        isolated=workspace.isolated and sandbox.available() and sandbox.isolation(workspace.lab),
+        node_image=node_image is not None and node_image.is_there(),
+        verified=workspace.folder.read("verified") == generation(nodes),
+        clusters=clusters,
+    )
+
+
+def generation(nodes: Mapping[str, ClusterState]) -> str:
+    """A name for the nodes as they run now; another one after any of them was replaced or restarted."""
+    text = "\n".join(sorted(f"{node.name} {node.since}" for state in nodes.values() for node in state.nodes))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def specification(cluster: Cluster) -> str:
+    """What cannot be changed in a cluster that exists, as it is written down when one is made."""
+    return json.dumps(
+        {
+            "kubernetes": cluster.kubernetes,
+            "control_plane": cluster.nodes.control_plane,
+            "workers": cluster.nodes.workers,
+            "pod_cidr": str(cluster.pod_cidr),
+            "service_cidr": str(cluster.service_cidr),
+        }
+    )
+
+
+def made_otherwise(workspace: Workspace, cluster: Cluster) -> str:
+    """How ``cluster`` was made, if the topology now asks for something else; empty if not."""
+    made = workspace.folder.read(f"made-{cluster.name}")
+    return made if made != specification(cluster) else ""
+
+
+def release(
+    workspace: Workspace, cluster: Cluster, nodes: Mapping[str, ClusterState]
+) -> tuple[dict[str, object], str]:
+    """Cilium's values for ``cluster`` with its peers as they are now, and their fingerprint."""
+    tree = cilium.values(
+        workspace.topology,
+        cluster,
+        endpoint=control_plane_endpoint(
+            workspace.topology.context(cluster.name), cluster.nodes.control_plane
+        ),
+        peers={
+            name: [node.address for node in state.control_planes if node.address]
+            for name, state in nodes.items()
+        },
+        authority=ca.authority(workspace.folder.ca, lab=workspace.lab),
+        image_tag=CILIUM,
+    )
+    return tree, cilium.fingerprint(tree, chart=CILIUM)
+
+
+def missing_network(workspace: Workspace, cluster: str) -> str | None:
+    """What a cluster's network still lacks, in words; None when it serves."""
+    kube = workspace.kubes[cluster]
+    waiting = [node.name for node in kube.nodes() if not node.ready]
+    if waiting:
+        return f"node {waiting[0]} is not ready"
+    return _missing_workloads(workspace, cluster, [*cilium.NETWORK_WORKLOADS, DNS])
+
+
+def missing_mesh(workspace: Workspace, cluster: str) -> str | None:
+    """What a cluster's part of the mesh still lacks, in words; None when it serves."""
+    if workspace.topology.mesh.kind == "cilium":
+        missing = _missing_workloads(workspace, cluster, cilium.MESH_WORKLOADS)
+        if missing:
+            return missing
+    probe = workspace.kubes[cluster].workload("Deployment", check.NAMESPACE, "probe")
+    return None if probe and probe.is_ready else "the probe is not ready"
+
+
+def _missing_workloads(workspace: Workspace, cluster: str, wanted: Iterable[tuple[str, str]]) -> str | None:
+    for kind, name in wanted:
+        workload = workspace.kubes[cluster].workload(kind, cilium.NAMESPACE, name)
+        if workload is None:
+            return f"{name} is not there yet"
+        if not workload.is_ready:
+            return f"{name}: {workload.ready} of {workload.wanted} ready"
+    return None
+
+
+def _cluster(workspace: Workspace, cluster: Cluster, nodes: Mapping[str, ClusterState]) -> SeenCluster:
+    state = nodes.get(cluster.name)
+    kube = workspace.kubes[cluster.name]
+    # The kubeconfig is the last thing that a creation writes: without it, the nodes are half made.
+    if state is None or not state.is_complete(cluster) or not kube.kubeconfig.exists():
+        return SeenCluster()
+    # To be replaced, once somebody agrees to it.
+    if made_otherwise(workspace, cluster):
+        return SeenCluster()
+    if not state.is_whole(cluster) or not kube.is_ready():
+        return SeenCluster(stopped=True)
+    try:
+        _, wanted = release(workspace, cluster, nodes)
+        records = kube.secrets(cilium.NAMESPACE, labels="owner=helm,name=cilium,status=deployed")
+        configured = any(record.get("labels", {}).get(cilium.CONFIG_LABEL) == wanted for record in records)
+        return SeenCluster(
+            whole=True,
+            named=dns.is_current(kube, workspace.topology),
+            configured=configured,
+            networked=missing_network(workspace, cluster.name) is None,
+            meshed=missing_mesh(workspace, cluster.name) is None,
+        )
+    except LabError:
+        # It answered a moment ago and does not now: up has to look again, step by step.
+        return SeenCluster(whole=True)

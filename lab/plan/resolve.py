@@ -1,0 +1,250 @@
+"""From what is wanted and what was seen to the steps that lie between. Pure: it can be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lab.plan.step import Budget, Plan, PlannedCluster, Step
+from lab.topology.model import Cluster, Topology
+
+CONTROL_PLANE_MIB = 1100
+"""Memory of a control-plane node with Cilium and the mesh API server (bench/results.md)."""
+
+WORKER_MIB = 500
+"""Memory of a worker node with Cilium."""
+
+NODE_DISK_MIB = 700
+"""What one node writes of its own: etcd, logs, its copy of /var. What nodes share is counted once."""
+
+SHARED_DISK_MIB = 2600
+"""The node image with everything preloaded, and the archives that it is made of."""
+
+_ESTIMATES_S = {
+    "isolation": 1.0,
+    "container-network": 1.0,
+    "create": 35.0,
+    "dns": 1.0,
+    "cilium": 8.0,
+    "network": 30.0,
+    "mesh": 45.0,
+    "verify": 15.0,
+}
+"""Seconds that steps take on two cores with three clusters at once (bench/results.md), for the first time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenCluster:
+    """What was seen of one cluster. Everything is False where nobody answered."""
+
+    whole: bool = False
+    """Every node is there and runs, and the API server is ready."""
+
+    stopped: bool = False
+    """Every node is there, but not all of them run, or the API server does not answer yet."""
+
+    named: bool = False
+    """Its DNS is configured as the topology's egress asks."""
+
+    configured: bool = False
+    """Cilium is installed, with exactly the values that the topology asks for."""
+
+    networked: bool = False
+    """Agents, operator and DNS serve, and every node is ready."""
+
+    meshed: bool = False
+    """The mesh API server serves, and the probe stands."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was seen of a lab before planning."""
+
+    network: bool = False
+    isolated: bool = False
+    node_image: bool = False
+    verified: bool = False
+    """The mesh was proved since its nodes were last started."""
+
+    clusters: Mapping[str, SeenCluster] = field(default_factory=dict)
+
+    def cluster(self, name: str) -> SeenCluster:
+        """What was seen of the cluster ``name``."""
+        return self.clusters.get(name, SeenCluster())
+
+
+def resolve(
+    topology: Topology,
+    seen: Seen,
+    *,
+    bring: Sequence[Step] = (),
+    durations: Mapping[str, float] | None = None,
+) -> Plan:
+    """The plan that makes ``topology`` of what was ``seen``.
+
+    ``bring`` are the steps that bring images and tools here; they matter only as long as a cluster
+    is missing or Cilium is not installed as it should be. ``durations`` are the seconds that steps
+    took last time, by id.
+    """
+    took = durations or {}
+    if topology.clusters and all(
+        seen.cluster(each.name).whole and seen.cluster(each.name).configured for each in topology.clusters
+    ):
+        # What stands needs nothing more, even where the cache was emptied meanwhile.
+        bring = [replace(step, done=True) for step in bring]
+    steps = list(_shared(topology, seen, bring))
+    creates = [f"{cluster.name}/create" for cluster in topology.clusters]
+    # Not all that is brought goes into the node image: some runs beside the nodes.
+    brought = ["lab/network", "images/node", "tools/kind", *(step.id for step in bring if not step.done)]
+    for cluster in topology.clusters:
+        steps += _of_cluster(
+            topology,
+            cluster,
+            seen.cluster(cluster.name),
+            brought=tuple(dict.fromkeys(brought)),
+            creates=creates,
+        )
+    before = [step.id for step in steps if step.kind in {"network", "mesh"}]
+    still = any(not step.done for step in steps)
+    steps.append(
+        Step(
+            "lab/verify",
+            "verify",
+            summary="prove the data path between all clusters",
+            needs=tuple(before),
+            done=seen.verified and not still,
+            estimate_s=_ESTIMATES_S["verify"],
+        )
+    )
+    return Plan(
+        lab=topology.name,
+        topology=topology.declared_name,
+        clusters=tuple(map(_planned, topology.clusters)),
+        steps=tuple(_timed(step, took) for step in steps),
+        budget=budget(topology),
+    )
+
+
+def budget(topology: Topology, *, still_to_make: Iterable[str] | None = None) -> Budget:
+    """What the lab takes of the machine; with ``still_to_make``, only what those clusters do."""
+    clusters = [
+        each for each in topology.clusters if still_to_make is None or each.name in set(still_to_make)
+    ]
+    nodes = sum(cluster.nodes.total for cluster in clusters)
+    control_planes = sum(cluster.nodes.control_plane for cluster in clusters)
+    memory = control_planes * CONTROL_PLANE_MIB + (nodes - control_planes) * WORKER_MIB
+    return Budget(
+        memory_mib=memory,
+        disk_mib=nodes * NODE_DISK_MIB + (SHARED_DISK_MIB if nodes else 0),
+        # Idle control planes take about a tenth of a core each; what counts is that bringing them up ends.
+        cpus=max(2.0, round(0.15 * nodes, 1)) if nodes else 0.0,
+    )
+
+
+def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:
+    standing = bool(topology.clusters) and all(
+        seen.cluster(cluster.name).whole or seen.cluster(cluster.name).stopped
+        for cluster in topology.clusters
+    )
+    if topology.network.egress == "deny":
+        # Before the first container of the lab, so that it never sent a packet anywhere.
+        yield Step(
+            "lab/isolation",
+            "isolation",
+            summary="let nothing leave the machine",
+            done=seen.isolated,
+            estimate_s=_ESTIMATES_S["isolation"],
+        )
+    yield Step(
+        "lab/network",
+        "container-network",
+        summary=f"container network {topology.network.node_cidr}",
+        needs=("lab/isolation",) if topology.network.egress == "deny" else (),
+        done=seen.network,
+        estimate_s=_ESTIMATES_S["container-network"],
+    )
+    ready = seen.node_image or standing
+    yield from bring
+    yield Step(
+        "images/node",
+        "node-image",
+        summary="node image with everything preloaded",
+        needs=tuple(step.id for step in bring if step.kind == "image-part"),
+        done=ready,
+        estimate_s=25.0,
+    )
+
+
+def _of_cluster(
+    topology: Topology,
+    cluster: Cluster,
+    seen: SeenCluster,
+    *,
+    brought: tuple[str, ...],
+    creates: Sequence[str],
+) -> Iterable[Step]:
+    name = cluster.name
+    nodes = "1 node" if cluster.nodes.total == 1 else f"{cluster.nodes.total} nodes"
+    yield Step(
+        f"{name}/create",
+        "create",
+        cluster=name,
+        summary=f"start {nodes}" if seen.stopped else f"create {nodes}, Kubernetes {cluster.kubernetes}",
+        needs=brought,
+        done=seen.whole,
+        estimate_s=_ESTIMATES_S["create"],
+    )
+    closed = topology.network.egress == "deny"
+    yield Step(
+        f"{name}/dns",
+        "dns",
+        cluster=name,
+        summary="DNS for the cluster only" if closed else "DNS",
+        needs=(f"{name}/create",),
+        done=seen.whole and seen.named,
+        estimate_s=_ESTIMATES_S["dns"],
+    )
+    yield Step(
+        f"{name}/cilium",
+        "cilium",
+        cluster=name,
+        summary="install Cilium, with its peers" if topology.mesh.kind == "cilium" else "install Cilium",
+        # Every cluster's addresses are values of every other's.
+        needs=(*creates, "tools/helm"),
+        done=seen.configured,
+        estimate_s=_ESTIMATES_S["cilium"],
+    )
+    yield Step(
+        f"{name}/network",
+        "network",
+        cluster=name,
+        summary="wait for agents, nodes and DNS",
+        needs=(f"{name}/cilium", f"{name}/dns"),
+        done=seen.configured and seen.networked,
+        estimate_s=_ESTIMATES_S["network"],
+    )
+    yield Step(
+        f"{name}/mesh",
+        "mesh",
+        cluster=name,
+        summary="wait for the mesh API server" if topology.mesh.kind == "cilium" else "wait for the probe",
+        needs=(f"{name}/cilium",),
+        done=seen.configured and seen.meshed,
+        estimate_s=_ESTIMATES_S["mesh"],
+    )
+
+
+def _planned(cluster: Cluster) -> PlannedCluster:
+    return PlannedCluster(
+        name=cluster.name,
+        role=cluster.role,
+        provider=cluster.provider,
+        id=cluster.id,
+        pod_cidr=str(cluster.pod_cidr),
+        service_cidr=str(cluster.service_cidr),
+        nodes=cluster.nodes.total,
+    )
+
+
+def _timed(step: Step, took: Mapping[str, float]) -> Step:
+    return replace(step, estimate_s=took[step.id]) if step.id in took else step

@@ -1,0 +1,155 @@
+"""What a lab is made of: where its images, charts and tools come from on this run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from threading import Event
+
+from lab.clients import docker_images
+from lab.errors import InputError
+from lab.host import container_engine, tools
+from lab.images.base import ImageSource
+from lab.images.catalog import CatalogImage, needed_for
+from lab.images.node import NodeImage
+from lab.images.registry import RegistrySource
+from lab.images.source.source import SourceImages
+from lab.images.source.tool import build_tool
+from lab.plan.step import Step
+from lab.settings import Settings
+from lab.topology.model import Cluster, Topology
+from lab.topology.versions import minor_of
+
+SOURCES = ("auto", "registry", "source")
+
+_TOOLS = ("kind", "helm")
+"""Programs of this machine that making a lab calls."""
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Images, charts and tools for one topology, from one source."""
+
+    settings: Settings
+    source: ImageSource
+    topology: Topology
+
+    @cached_property
+    def base(self) -> CatalogImage:
+        """The base node image. Raises :class:`InputError` when the catalog has none of the version."""
+        images = needed_for(["base"])
+        wanted = {cluster.kubernetes for cluster in self.topology.clusters}
+        for image in images:
+            version = image.reference.rpartition(":v")[2]
+            if wanted <= {version, minor_of(version)}:
+                return image
+        known = ", ".join(image.reference.rpartition(":v")[2] for image in images)
+        raise InputError(
+            f"there is no node image for Kubernetes {', '.join(sorted(wanted))} in one lab",
+            remedy=f"This version has {known}; use it for every cluster.",
+        )
+
+    @cached_property
+    def images(self) -> tuple[CatalogImage, ...]:
+        """Everything that this lab needs, the base node image first."""
+        return (self.base, *needed_for(["node", "mesh"]), *self._beside)
+
+    @property
+    def _beside(self) -> tuple[CatalogImage, ...]:
+        """Images that run beside the nodes: the load balancer of several control-plane nodes."""
+        several = any(cluster.nodes.control_plane > 1 for cluster in self.topology.clusters)
+        return needed_for(["load-balancer"]) if several else ()
+
+    def load_beside(self, cluster: Cluster, *, say: Callable[[str], None], cancelled: Event) -> None:
+        """Have what runs beside the nodes of ``cluster`` in the engine's store, so that nothing is pulled.
+
+        Loaded each time: kind asks for it by a name that an older recipe's image may have, too.
+        """
+        for image in self._beside if cluster.nodes.control_plane > 1 else ():
+            say(f"loading {image.reference}")
+            docker_images.load(self.source.archive(image), cancelled=cancelled)
+
+    @cached_property
+    def node_image(self) -> NodeImage:
+        """The node image with all of them preloaded."""
+        preloaded = [image for image in self.images if image not in self._beside]
+        archives = [self.source.archive(image) for image in preloaded if not self.source.carried(image)]
+        return NodeImage(base=self.base.reference, archives=archives, shim=container_engine.shim_needed())
+
+    def steps(self) -> tuple[Step, ...]:
+        """The steps that bring it all here."""
+        brought = [
+            Step(
+                f"images/{part.name}",
+                "image-part",
+                summary=part.summary,
+                needs=tuple(f"images/{need}" for need in part.needs),
+                done=part.done,
+                estimate_s=part.estimate_s,
+            )
+            for part in self.source.parts(self.images)
+        ]
+        return (*brought, *(self._tool_step(name, brought) for name in _TOOLS))
+
+    def bring(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
+        """Do one of :meth:`steps`."""
+        kind, _, name = step.partition("/")
+        if kind == "tools":
+            self.tool(name, say=say, cancelled=cancelled)
+        else:
+            self.source.bring(name, say=say, cancelled=cancelled)
+
+    def tool(
+        self, name: str, *, say: Callable[[str], None] = lambda _: None, cancelled: Event | None = None
+    ) -> Path:
+        """The pinned tool ``name``, from the cache or brought now."""
+        return tools.tool(name, self.settings, build=build_tool, say=say, cancelled=cancelled)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether this source builds what is missing, which takes long and should be agreed to."""
+        return self.source.name == "source"
+
+    def _tool_step(self, name: str, brought: list[Step]) -> Step:
+        # Where the images' programs hold the tool, it is not built a second time beside them.
+        same = f"images/program/{name}"
+        return Step(
+            f"tools/{name}",
+            "tool",
+            summary=f"have {name}",
+            needs=(same,) if any(step.id == same for step in brought) else (),
+            done=tools.tool_path(name, self.settings).exists(),
+            estimate_s=120.0 if self.is_built else 20.0,
+        )
+
+
+def supply(settings: Settings, topology: Topology, *, images: str) -> Supply:
+    """The supply that ``--images`` asks for: ``registry``, ``source`` or ``auto``.
+
+    ``auto`` is the registry if it answers one quick question (or has everything here already), else
+    the source. Raises :class:`InputError` for any other word.
+    """
+    if images not in SOURCES:
+        raise InputError(
+            f"--images {images}: there is no such source", remedy=f"Use one of {', '.join(SOURCES)}."
+        )
+    architecture = tools.this_machine().architecture
+    registry = RegistrySource(settings=settings, architecture=architecture)
+    made_here = SourceImages(settings=settings, architecture=architecture, go=partial(tools.go, settings))
+    if images == "registry":
+        return Supply(settings, registry, topology)
+    from_source = Supply(settings, made_here, topology)
+    if images == "source" or all(step.done for step in from_source.steps()):
+        return from_source
+    from_registry = Supply(settings, registry, topology)
+    pulled = [image for image in from_registry.images if not registry.carried(image)]
+    if all(registry.at_hand(image) for image in pulled) or not registry.probe(pulled):
+        return from_registry
+    return from_source
+
+
+def everything_cached(settings: Settings, topology: Topology) -> bool:
+    """Whether a lab of ``topology`` could be made now without bringing anything here."""
+    return all(step.done for step in supply(settings, topology, images="source").steps())

@@ -1,0 +1,100 @@
+"""``up`` and ``plan``: from a topology to a lab that was seen to work. The story, on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from lab import actions, console, observe, ready, state
+from lab.engine import journal, progress
+from lab.engine.run import run
+from lab.errors import HostError, InputError
+from lab.mesh import ca
+from lab.plan.resolve import resolve
+from lab.plan.step import Plan
+from lab.settings import Settings
+from lab.supply import Supply, supply
+from lab.workspace import Workspace, open_workspace
+
+WORKERS = 16
+"""Steps at once: they mostly wait, for containers and for pods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for, as words of the command line."""
+
+    topology: str
+    name: str | None = None
+    images: str = "auto"
+    only: str = ""
+    isolated: bool = False
+    yes: bool = False
+    recreate: bool = False
+
+
+def up(settings: Settings, request: Request) -> Plan:
+    """Make the lab, or finish making it; return the plan as it was before.
+
+    Raises the errors of whatever went wrong, each with the command that continues.
+    """
+    workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
+    with state.locked(settings, workspace.lab):
+        # The host first: nothing below works without a container engine.
+        ready.make_ready(workspace, assume_yes=request.yes)
+        # Read again: with an engine running, its networks count as taken, too.
+        workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
+        workspace.folder.keep(workspace.topology.kept)
+        # Made before the steps that need it run side by side.
+        ca.authority(workspace.folder.ca, lab=workspace.lab)
+        made_of = supply(settings, workspace.topology, images=request.images)
+        plan = _plan(workspace, made_of, only=request.only)
+        maker = actions.Maker(workspace, made_of, recreate=request.recreate)
+        maker.require_same()
+        _require_consent(plan, made_of, assume_yes=request.yes)
+        with journal.Journal(journal.new_path(workspace.folder.journals, "up")) as record:
+            run(
+                plan,
+                maker.actions(),
+                progress=progress.for_stream(),
+                journal=record,
+                workers=WORKERS,
+                evidence=partial(actions.evidence, workspace),
+                continue_with=f"./invoke up{workspace.arguments}",
+                undo_with=f"./invoke down{workspace.arguments}",
+            )
+        return plan
+
+
+def plan(settings: Settings, request: Request) -> Plan:
+    """What :func:`up` would do now. Changes nothing, and works without a container engine."""
+    workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
+    return _plan(workspace, supply(settings, workspace.topology, images=request.images), only=request.only)
+
+
+def _plan(workspace: Workspace, made_of: Supply, *, only: str) -> Plan:
+    for name in filter(None, (word.strip() for word in only.split(","))):
+        if name != "mesh":
+            raise InputError(f"--only {name}: there is no such addon", remedy="Known: mesh.")
+    seen = observe.observe(workspace, node_image=made_of.node_image)
+    durations = journal.last_durations(workspace.folder.journals)
+    return resolve(workspace.topology, seen, bring=made_of.steps(), durations=durations)
+
+
+def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:
+    """Building from source takes long and a lot of disk: nobody should be surprised by that."""
+    building = [
+        step for step in plan.pending if step.kind == "image-part" and step.id.startswith("images/program/")
+    ]
+    if not (made_of.is_built and building):
+        return
+    seconds = sum(step.estimate_s or 0 for step in building)
+    console.note(
+        "No container registry can be used, so images are built from source, once: "
+        f"{len(building)} programs, about {console.duration(seconds)} on two cores."
+    )
+    if not console.confirm("Build them now?", assume_yes=assume_yes):
+        raise HostError(
+            "images must be built, and nobody agreed to it",
+            remedy="Run it again with --yes, or say where images are: --images registry (see LAB_MIRRORS).",
+        )

@@ -1,0 +1,111 @@
+"""What every command starts from: the topology as it stands on this host, its folder, its provider."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from lab import state
+from lab.clients.kube import Kube
+from lab.errors import InputError
+from lab.host import facts
+from lab.providers import PROVIDERS
+from lab.providers.base import ClusterState, Provider
+from lab.settings import PROJECT, Settings
+from lab.topology.model import Topology
+from lab.topology.read import read_topology
+from lab.topology.snapshot import HostSnapshot
+
+T = TypeVar("T")
+
+TOPOLOGIES = PROJECT / "topologies"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One lab, as a command sees it. Nothing need exist yet."""
+
+    settings: Settings
+    topology: Topology
+    asked_for: str
+    """The topology as the user named it, for commands that we suggest."""
+
+    @property
+    def lab(self) -> str:
+        """The lab's name."""
+        return self.topology.name
+
+    @cached_property
+    def folder(self) -> state.LabFolder:
+        """The lab's own folder."""
+        return state.folder(self.settings, self.lab)
+
+    @cached_property
+    def kubes(self) -> Mapping[str, Kube]:
+        """The API of every cluster, whether it answers or not."""
+        return {
+            cluster.name: Kube(self.folder.kubeconfig(cluster.name)) for cluster in self.topology.clusters
+        }
+
+    @property
+    def arguments(self) -> str:
+        """What names this lab on a command line, for commands that we suggest."""
+        words = [] if self.asked_for == "hub-spoke" else [f"-t {self.asked_for}"]
+        words += [f"--name {self.lab}"] if self.lab != self.topology.declared_name else []
+        return "".join(f" {word}" for word in words)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether the lab must not send packets off the machine."""
+        return self.topology.network.egress == "deny"
+
+    def provider(self, *, binary: Path | None = None, image: str = "", cgroup_v1: bool = False) -> Provider:
+        """The provider of the lab's clusters; ``binary`` and ``image`` are needed only to create them."""
+        [name] = {cluster.provider for cluster in self.topology.clusters}
+        return PROVIDERS[name](
+            settings=self.settings, lab=self.lab, binary=binary, image=image, cgroup_v1=cgroup_v1
+        )
+
+    def on_each(self, act: Callable[[str], T]) -> dict[str, T]:
+        """``act`` on every cluster's name, side by side."""
+        names = [cluster.name for cluster in self.topology.clusters]
+        with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
+            return dict(zip(names, pool.map(act, names), strict=True))
+
+
+def open_workspace(
+    settings: Settings, topology: str, *, name: str | None, isolated: bool = False
+) -> Workspace:
+    """The lab that ``topology`` (a name or a path) describes, called ``name`` if that is given.
+
+    Addresses given earlier are kept; others are allocated on the host as it is. Raises
+    :class:`InputError` for a topology that cannot be, or that needs what this version has not.
+    """
+    declared = _read(settings, topology, name=name, snapshot=HostSnapshot())
+    # Read twice: only the first reading tells which lab's kept addresses to take into account.
+    read = _read(settings, topology, name=name, snapshot=facts.snapshot(settings), lab=declared.name)
+    missing = sorted({cluster.provider for cluster in read.clusters} - PROVIDERS.keys())
+    if missing:
+        raise InputError(
+            f"{read.path.name}: this version has no provider {' or '.join(missing)}",
+            remedy=f"Use provider: {' or '.join(PROVIDERS)}.",
+        )
+    if isolated or settings.isolated:
+        read = replace(read, network=replace(read.network, egress="deny"))
+    return Workspace(settings, read, topology)
+
+
+def states(workspace: Workspace) -> dict[str, ClusterState]:
+    """What there is of the lab's clusters."""
+    return workspace.provider().observe(workspace.topology)
+
+
+def _read(
+    settings: Settings, topology: str, *, name: str | None, snapshot: HostSnapshot, lab: str = ""
+) -> Topology:
+    kept = state.folder(settings, lab).kept() if lab else None
+    return read_topology(topology, folder=TOPOLOGIES, snapshot=snapshot, kept=kept, lab_name=name)
