@@ -1,0 +1,54 @@
+"""One real pair of clusters, for every test that needs no more, and no other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import ready
+from lab.host import container_engine
+from lab.workspace import Workspace
+from tests.clusters.labs import STRANGER, Ran, invoke, unique, workspace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """A container engine that answers, started as ``up`` would start it; in CI it must be there."""
+    if container_engine.look().engine is not None:
+        return
+    if os.geteuid() != 0 and not os.environ.get("CI"):
+        pytest.skip("no container engine answers, and only root can start one")
+    ready.make_ready(workspace("pair", "pair"), assume_yes=True)
+
+
+@pytest.fixture(scope="session")
+def pair_name(engine: None) -> Iterator[str]:
+    """The name of the pair, which is gone in the end whatever happens."""
+    name = unique("t-pair")
+    yield name
+    invoke("down", "-t", "pair", "--yes", name=name)
+
+
+@pytest.fixture(scope="session")
+def users_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What KUBECONFIG names while the pair is made and used."""
+    path = tmp_path_factory.mktemp("user") / "config"
+    path.write_text(STRANGER)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture(scope="session")
+def first_up(pair_name: str, users_kubeconfig: Path) -> Ran:
+    """The ``up`` that made the pair out of nothing."""
+    return invoke("up", "-t", "pair", "--yes", name=pair_name, kubeconfig=users_kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def pair(pair_name: str, first_up: Ran) -> Workspace:
+    """The pair, standing: an earlier module may have taken it apart."""
+    invoke("up", "-t", "pair", "--yes", name=pair_name)
+    return workspace("pair", pair_name)
