@@ -17,7 +17,7 @@ from lab.host import sandbox
 from lab.mesh import check, cilium, dns
 from lab.mesh.check import CheckResult
 from lab.plan.step import Step
-from lab.providers.base import Provider
+from lab.providers.base import ClusterState, Provider
 from lab.providers.kind import bridge_name
 from lab.supply import Supply
 from lab.topology.model import Cluster
@@ -192,11 +192,29 @@ class Maker:
 def prove(
     workspace: Workspace, *, on_result: Callable[[CheckResult], None], cancelled: Event | None = None
 ) -> list[CheckResult]:
-    """Run every check of the mesh; remember that it held, for the nodes as they run now.
+    """Run every check of the mesh, as :func:`examine` does.
 
     Raises :class:`CheckFailed` with each check that did not hold and what was seen.
     """
-    nodes = states(workspace)
+    results = examine(workspace, states(workspace), on_result=on_result, cancelled=cancelled)
+    failed = [result for result in results if not result.ok]
+    if failed:
+        raise CheckFailed(
+            f"{len(failed)} of {len(results)} checks of the mesh did not hold",
+            details="\n".join(f"{result.id}: {result.evidence}" for result in failed),
+            remedy=f"See what the clusters say: ./invoke gather{workspace.arguments}",
+        )
+    return results
+
+
+def examine(
+    workspace: Workspace,
+    nodes: Mapping[str, ClusterState],
+    *,
+    on_result: Callable[[CheckResult], None],
+    cancelled: Event | None = None,
+) -> list[CheckResult]:
+    """The result of every check of the mesh; that all hold is remembered, for ``nodes`` as they run."""
     results = check.run(
         workspace.topology,
         workspace.kubes,
@@ -206,14 +224,8 @@ def prove(
         on_result=on_result,
         cancelled=cancelled,
     )
-    failed = [result for result in results if not result.ok]
-    if failed:
-        raise CheckFailed(
-            f"{len(failed)} of {len(results)} checks of the mesh did not hold",
-            details="\n".join(f"{result.id}: {result.evidence}" for result in failed),
-            remedy=f"See what the clusters say: ./invoke gather{workspace.arguments}",
-        )
-    workspace.folder.write("verified", observe.generation(nodes))
+    if all(result.ok for result in results):
+        workspace.folder.write("verified", observe.generation(nodes))
     return results
 
 

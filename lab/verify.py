@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lab import console, observe
+from lab import console
+from lab.actions import examine
 from lab.errors import HostError
 from lab.mesh import check
 from lab.mesh.check import CheckResult
@@ -32,14 +33,4 @@ def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) 
             )
 
     workspace.on_each(lambda cluster: check.prepare(workspace.topology, cluster, workspace.kubes[cluster]))
-    results = check.run(
-        workspace.topology,
-        workspace.kubes,
-        provider=workspace.provider(),
-        states=nodes,
-        timeout=settings.timeouts.data_path,
-        on_result=tell,
-    )
-    if all(result.ok for result in results):
-        workspace.folder.write("verified", observe.generation(nodes))
-    return results
+    return examine(workspace, nodes, on_result=tell)

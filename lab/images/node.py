@@ -1,7 +1,7 @@
 """Node images with everything preloaded: made once per content, then shared by all nodes.
 
-Chosen by measurement (bench/results.md): moving images into running nodes was the slowest step of
-all. What lies in the node image is unpacked already and shared by every node made of it.
+Moving images into running nodes is the slowest step of all (bench/images.py compares the ways). What
+lies in the node image is unpacked already and shared by every node made of it.
 """
 
 from __future__ import annotations
