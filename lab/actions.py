@@ -16,6 +16,7 @@ from lab.errors import CheckFailed, InputError, LabError
 from lab.host import sandbox
 from lab.mesh import check, cilium, dns
 from lab.mesh.check import CheckResult
+from lab.mesh.redial import redial
 from lab.plan.step import Step
 from lab.providers.base import ClusterState, Provider
 from lab.providers.kind import bridge_name
@@ -121,6 +122,8 @@ class Maker:
         # Its policy's kind is known once Cilium's operator has registered it, so this waits, too.
         self._wait(step, context, "the probe's manifests", lambda _: self._prepare_probe(name))
         self._wait(step, context, "the mesh API server", partial(observe.missing_mesh, self.workspace))
+        if self.workspace.topology.mesh.kind == "cilium":
+            self._wait(step, context, "the agents", lambda _: redial(self.workspace.kubes[name]))
 
     def verify(self, step: Step, context: Context) -> None:
         """Prove the data path; remember for which nodes it was proved."""

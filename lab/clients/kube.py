@@ -100,6 +100,7 @@ class Kube:
         *,
         query: Mapping[str, str] | None = None,
         body: object = None,
+        content_type: str = "application/json",
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> str:
         """The raw answer to ``method path``, as text; for paths that have no typed method here."""
@@ -110,7 +111,7 @@ class Kube:
                 method,
                 path,
                 query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json, */*", "Content-Type": "application/json"},
+                header_params={"Accept": "application/json, */*", "Content-Type": content_type},
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -195,6 +196,10 @@ class Kube:
                     force_conflicts=True,
                     _request_timeout=DEFAULT_TIMEOUT_S,
                 )
+
+    def merge(self, path: str, change: Mapping[str, Any]) -> None:
+        """Change the object at ``path`` as a JSON merge patch (RFC 7386) says."""
+        self.request("PATCH", path, body=change, content_type="application/merge-patch+json")
 
     def delete(self, path: str) -> None:
         """Delete the object at ``path``, if it is there."""

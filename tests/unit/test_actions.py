@@ -260,9 +260,12 @@ def test_the_probe_is_applied_as_soon_as_its_kinds_are_known(
 
     monkeypatch.setattr(check, "prepare", prepare)
     monkeypatch.setattr(observe, "missing_mesh", lambda *_: None)
+    told: list[str] = []
+    monkeypatch.setattr(actions, "redial", lambda kube: told.append(kube.kubeconfig.stem))
     said: list[str] = []
     world.maker.wait_for_mesh(step("west/mesh", "mesh", cluster="west"), Context(Event(), said.append))
     assert tries == ["west", "west"]
+    assert told == ["west"]
     assert said == ["the API server does not know this kind (yet)"]
 
 
