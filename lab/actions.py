@@ -66,8 +66,7 @@ class Maker:
 
     def make_node_image(self, step: Step, context: Context) -> None:
         """Make the node image, with everything in it."""
-        timeout = self.workspace.settings.timeouts.image_transfer
-        self.supply.node_image.make(timeout=timeout, say=context.say, cancelled=context.cancelled)
+        self.supply.make_node_image(step.id, say=context.say, cancelled=context.cancelled)
 
     def create(self, step: Step, context: Context) -> None:
         """Make or start a cluster's nodes, and wait for its API server."""

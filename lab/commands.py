@@ -14,6 +14,7 @@ def up(
 ) -> None:
     """Make the lab, then say what there is now and what to do with it."""
     from lab import up as story
+    from lab.workspace import naming
 
     started = time.monotonic()
     request = story.Request(
@@ -31,7 +32,7 @@ def up(
         console.out(f"{plan.lab} is up already: nothing to do ({took}).")
         return
     contexts = ", ".join(f"{plan.lab}-{cluster.name}" for cluster in plan.clusters)
-    arguments = _arguments(topology, name)
+    arguments = naming(topology, name)
     console.out(f"{plan.lab} is up: {len(plan.clusters)} clusters in one mesh, in {took}.")
     console.out(f"Contexts: {contexts}")
     first = f"{plan.lab}-{plan.clusters[0].name}"
@@ -98,6 +99,7 @@ def status(topology: str, *, name: str, watch: bool, json: bool) -> None:
 def verify(topology: str, *, name: str, json: bool) -> None:
     """Run every check of the mesh. Raises :class:`CheckFailed` when one does not hold."""
     from lab import verify as proof
+    from lab.workspace import naming
 
     results = proof.verify(from_environment(), topology, name=name or None, quiet=json)
     if json:
@@ -109,7 +111,7 @@ def verify(topology: str, *, name: str, json: bool) -> None:
     if failed:
         raise CheckFailed(
             f"{failed} of {len(results)} checks did not hold",
-            remedy=f"See what the clusters say: ./invoke gather{_arguments(topology, name)}",
+            remedy=f"See what the clusters say: ./invoke gather{naming(topology, name)}",
         )
     if not json:
         console.out(f"{len(results)} checks hold.")
@@ -146,24 +148,30 @@ def images(topology: str, *, name: str, images: str, json: bool) -> None:
             {
                 "source": made_of.source.name,
                 "parts": [
-                    {"id": step.id, "done": step.done, "estimate_s": step.estimate_s} for step in steps
+                    {
+                        "id": step.id,
+                        "done": step.done,
+                        "took_s": made_of.times.last(step.id),
+                        "estimate_s": step.estimate_s,
+                    }
+                    for step in steps
                 ],
             }
         )
         return
-    rows = [
-        (
-            "here" if step.done else "missing",
-            step.summary,
-            console.duration(step.estimate_s) if step.estimate_s else "",
-        )
-        for step in steps
-    ]
-    console.table(("", f"source: {made_of.source.name}", "takes"), rows)
+    rows = []
+    for step in steps:
+        took = made_of.times.last(step.id)
+        if took is not None:
+            time = console.duration(took)
+        else:
+            time = f"(about {console.duration(step.estimate_s)})" if step.estimate_s else ""
+        rows.append(("here" if step.done else "missing", step.summary, time))
+    console.table(("", f"source: {made_of.source.name}", "took last time"), rows)
     missing = [step for step in steps if not step.done]
     console.out(
         f"{len(missing)} of {len(steps)} missing; bringing them takes about "
-        f"{console.duration(sum(step.estimate_s or 0 for step in missing) / 2)} on two cores."
+        f"{console.duration(made_of.takes_s(missing))} on two cores."
         if missing
         else f"All {len(steps)} are here."
     )
@@ -212,7 +220,3 @@ def _asks() -> bool:
     import sys
 
     return sys.stdin.isatty()
-
-
-def _arguments(topology: str, name: str) -> str:
-    return (f" -t {topology}" if topology != "hub-spoke" else "") + (f" --name {name}" if name else "")

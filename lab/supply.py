@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
@@ -14,9 +14,11 @@ from lab.host import container_engine, tools
 from lab.images.base import ImageSource
 from lab.images.catalog import CatalogImage, needed_for
 from lab.images.node import NodeImage
+from lab.images.recipe import programs
 from lab.images.registry import RegistrySource
-from lab.images.source.source import SourceImages
+from lab.images.source.source import LANES, SourceImages
 from lab.images.source.tool import build_tool
+from lab.images.times import Times
 from lab.plan.step import Step
 from lab.settings import Settings
 from lab.topology.model import Cluster, Topology
@@ -26,6 +28,9 @@ SOURCES = ("auto", "registry", "source")
 
 _TOOLS = ("kind", "helm")
 """Programs of this machine that making a lab calls."""
+
+_DOWNLOAD_S = 20.0
+"""Seconds to download one of them, at a few megabytes a second."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,11 @@ class Supply:
         archives = [self.source.archive(image) for image in preloaded if not self.source.carried(image)]
         return NodeImage(base=self.base.reference, archives=archives, shim=container_engine.shim_needed())
 
+    @property
+    def times(self) -> Times:
+        """How long each of :meth:`steps` took here the last time, and making the node image."""
+        return Times(self.settings.cache / "times")
+
     def steps(self) -> tuple[Step, ...]:
         """The steps that bring it all here."""
         brought = [
@@ -91,21 +101,37 @@ class Supply:
             )
             for part in self.source.parts(self.images)
         ]
-        return (*brought, *(self._tool_step(name, brought) for name in _TOOLS))
+        steps = (*brought, *(self._tool_step(name, brought) for name in _TOOLS))
+        return tuple(map(self._timed, steps))
 
     def bring(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Do one of :meth:`steps`."""
         kind, _, name = step.partition("/")
-        if kind == "tools":
-            self.tool(name, say=say, cancelled=cancelled)
-        else:
-            self.source.bring(name, say=say, cancelled=cancelled)
+        with self.times.taken(step):
+            if kind == "tools":
+                self.tool(name, say=say, cancelled=cancelled)
+            else:
+                self.source.bring(name, say=say, cancelled=cancelled)
+
+    def make_node_image(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
+        """Make the node image, with everything in it."""
+        with self.times.taken(step):
+            self.node_image.make(timeout=self.settings.timeouts.image_transfer, say=say, cancelled=cancelled)
 
     def tool(
         self, name: str, *, say: Callable[[str], None] = lambda _: None, cancelled: Event | None = None
     ) -> Path:
         """The pinned tool ``name``, from the cache or brought now."""
         return tools.tool(name, self.settings, build=build_tool, say=say, cancelled=cancelled)
+
+    def takes_s(self, steps: Iterable[Step]) -> float:
+        """Seconds that bringing what ``steps`` bring takes, side by side as they are."""
+        return sum(step.estimate_s or 0.0 for step in steps) / LANES
+
+    def _timed(self, step: Step) -> Step:
+        """``step``, expected to take what it took the last time."""
+        took = self.times.last(step.id)
+        return step if took is None else replace(step, estimate_s=took)
 
     @property
     def is_built(self) -> bool:
@@ -121,7 +147,7 @@ class Supply:
             summary=f"have {name}",
             needs=(same,) if any(step.id == same for step in brought) else (),
             done=tools.tool_path(name, self.settings).exists(),
-            estimate_s=120.0 if self.is_built else 20.0,
+            estimate_s=programs()[name].seconds if self.is_built else _DOWNLOAD_S,
         )
 
 

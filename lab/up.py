@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import actions, console, observe, ready, state
@@ -44,14 +44,15 @@ def up(settings: Settings, request: Request) -> Plan:
         ready.make_ready(workspace, assume_yes=request.yes)
         # Read again: with an engine running, its networks count as taken, too.
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-        workspace.folder.keep(workspace.topology.kept)
-        # Made before the steps that need it run side by side.
-        ca.authority(workspace.folder.ca, lab=workspace.lab)
         made_of = supply(settings, workspace.topology, images=request.images)
         plan = _plan(workspace, made_of, only=request.only)
         maker = actions.Maker(workspace, made_of, recreate=request.recreate)
         maker.require_same()
         _require_consent(plan, made_of, assume_yes=request.yes)
+        # What is refused above leaves nothing behind.
+        workspace.folder.keep(workspace.topology.kept)
+        # Made before the steps that need it run side by side.
+        ca.authority(workspace.folder.ca, lab=workspace.lab)
         with journal.Journal(journal.new_path(workspace.folder.journals, "up")) as record:
             run(
                 plan,
@@ -83,15 +84,17 @@ def _plan(workspace: Workspace, made_of: Supply, *, only: str) -> Plan:
 
 def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:
     """Building from source takes long and a lot of disk: nobody should be surprised by that."""
-    building = [
-        step for step in plan.pending if step.kind == "image-part" and step.id.startswith("images/program/")
-    ]
-    if not (made_of.is_built and building):
+    building = [step for step in plan.pending if step.kind in {"image-part", "tool"}]
+    programs = [step for step in building if step.id.startswith("images/program/")]
+    if not (made_of.is_built and programs):
         return
-    seconds = sum(step.estimate_s or 0 for step in building)
+    rest = replace(
+        plan, steps=tuple(replace(step, done=True) if step in building else step for step in plan.steps)
+    )
+    seconds = made_of.takes_s(building) + (rest.estimate_s or 0.0)
     console.note(
-        "No container registry can be used, so images are built from source, once: "
-        f"{len(building)} programs, about {console.duration(seconds)} on two cores."
+        f"No container registry can be used, so {len(programs)} programs are built from source, once: with "
+        f"that it takes about {console.duration(seconds)} on two cores until the lab is up."
     )
     if not console.confirm("Build them now?", assume_yes=assume_yes):
         raise HostError(

@@ -54,9 +54,7 @@ class Workspace:
     @property
     def arguments(self) -> str:
         """What names this lab on a command line, for commands that we suggest."""
-        words = [] if self.asked_for == "hub-spoke" else [f"-t {self.asked_for}"]
-        words += [f"--name {self.lab}"] if self.lab != self.topology.declared_name else []
-        return "".join(f" {word}" for word in words)
+        return naming(self.asked_for, self.lab if self.lab != self.topology.declared_name else "")
 
     @property
     def isolated(self) -> bool:
@@ -75,6 +73,11 @@ class Workspace:
         names = [cluster.name for cluster in self.topology.clusters]
         with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
             return dict(zip(names, pool.map(act, names), strict=True))
+
+
+def naming(topology: str, name: str) -> str:
+    """What names a lab on a command line: its topology, unless it is the default, and its own name."""
+    return (f" -t {topology}" if topology != "hub-spoke" else "") + (f" --name {name}" if name else "")
 
 
 def open_workspace(

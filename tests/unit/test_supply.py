@@ -168,3 +168,12 @@ def test_a_step_is_brought_by_whoever_has_it(tmp_path: Path, monkeypatch: pytest
     for step in ("tools/helm", "images/program/kind", "images/image/registry.k8s.io/pause:3.10"):
         found.bring(step, say=lambda _: None, cancelled=Event())
     assert done == ["tool helm", "program/kind", "image/registry.k8s.io/pause:3.10"]
+
+
+def test_what_took_longer_here_is_expected_to_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_of = supply(settings(tmp_path), topology(), images="source")
+    monkeypatch.setattr(SourceImages, "bring", lambda *_, **__: None)
+    before = {step.id: step.estimate_s for step in made_of.steps()}
+    made_of.bring("images/program/coredns", say=lambda _: None, cancelled=Event())
+    after = {step.id: step.estimate_s for step in made_of.steps()}
+    assert {step for step in before if before[step] != after[step]} == {"images/program/coredns"}

@@ -38,6 +38,10 @@ class FakeSupply:
     def steps(self) -> Sequence[Step]:
         return self.bring
 
+    def takes_s(self, steps: Sequence[Step]) -> float:
+        assert steps == [PROGRAM]
+        return 600.0
+
 
 class World:
     """Everything around ``up``: what it does is in ``told``, in order."""
@@ -123,7 +127,9 @@ def test_nobody_is_surprised_by_an_hour_of_building(
     assert "--images registry" in refused.value.remedy
     assert world.told == ["host", "same"]
     told = capsys.readouterr().err
-    assert "images are built from source, once: 1 programs, about 6 min 40 s" in told
+    # Ten minutes of building, and the longest chain of what comes after: node image, create, Cilium, mesh,
+    # proof.
+    assert "1 programs are built from source, once: with that it takes about 12 min 08 s" in told
 
 
 def test_what_is_pulled_needs_no_consent(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +165,7 @@ def test_an_addon_that_is_not_there_is_refused(world: World) -> None:
     with pytest.raises(InputError) as refused:
         world.up(only="mesh, vault")
     assert refused.value.brief == "--only vault: there is no such addon"
+    assert not state.folder(world.settings, "pair").path.exists()
     world.up(only="mesh")
 
 

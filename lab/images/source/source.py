@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ LANES = 2
 """Programs that are built side by side: while one downloads or links, the other compiles. With
 more, their caches would together pass what the disk is promised (20 GB)."""
 
-_IMAGE_S = 10.0
-_SYSTEM_S = 60.0
+_IMAGE_S = 3.0
+_SYSTEM_S = 70.0
 """Seconds seen to make an image of built programs; of a node's root file system with it."""
 
 
@@ -55,7 +54,7 @@ class SourceImages:
                     name=f"program/{program.name}",
                     summary=f"build {program.name} {program.version}",
                     done=program not in missing,
-                    estimate_s=self._seconds(program),
+                    estimate_s=program.seconds,
                     disk_mib=program.disk_mib,
                     needs=needs,
                 )
@@ -124,9 +123,3 @@ class SourceImages:
             disk_mib=1500 if recipe and (recipe.system or recipe.debian) else 400,
             needs=tuple(f"program/{program.name}" for program in (recipe.programs() if recipe else ())),
         )
-
-    def _seconds(self, program: Program) -> float:
-        """How long building took here last time, whatever the version; else what the recipe says."""
-        records = sorted((self.settings.cache / "programs").glob(f"{program.name}-v*/build.json"))
-        took = [json.loads(record.read_text())["seconds"] for record in records]
-        return float(took[-1]) if took else program.seconds

@@ -84,12 +84,6 @@ def test_only_what_is_asked_for(source: SourceImages) -> None:
     assert parts[0].summary == f"build coredns {programs()['coredns'].version}"
 
 
-def test_what_took_longer_here_is_expected_to_again(source: SourceImages) -> None:
-    put(source, "coredns", seconds=777.0, version="v1.0.0")
-    [built] = of(source.parts([catalog()["registry.k8s.io/coredns/coredns:v1.13.1"]]), "program")
-    assert (built.done, built.estimate_s) == (False, 777.0)
-
-
 def test_an_image_of_built_programs_is_made_and_then_there(source: SourceImages) -> None:
     image = catalog()["registry.k8s.io/coredns/coredns:v1.13.1"]
     folder = put(source, "coredns")
