@@ -131,9 +131,14 @@ def _cluster(workspace: Workspace, cluster: Cluster, nodes: Mapping[str, Cluster
     if not state.is_whole(cluster) or not kube.is_ready():
         return SeenCluster(stopped=True)
     try:
-        _, wanted = release(workspace, cluster, nodes)
-        records = kube.secrets(cilium.NAMESPACE, labels="owner=helm,name=cilium,status=deployed")
-        configured = any(record.get("labels", {}).get(cilium.CONFIG_LABEL) == wanted for record in records)
+        configured = False
+        # Looking must not make a CA. Where it was lost, the mesh's certificates are to be made anew.
+        if ca.is_there(workspace.folder.ca):
+            _, wanted = release(workspace, cluster, nodes)
+            records = kube.secrets(cilium.NAMESPACE, labels="owner=helm,name=cilium,status=deployed")
+            configured = any(
+                record.get("labels", {}).get(cilium.CONFIG_LABEL) == wanted for record in records
+            )
         return SeenCluster(
             whole=True,
             named=dns.is_current(kube, workspace.topology),

@@ -110,7 +110,7 @@ def locked(settings: Settings, lab: str, *, last: bool = False) -> Iterator[None
 
     Raises :class:`HostError` at once when another does. The lock goes with the process that holds
     it, so a killed command leaves none. Its file stays, unless this is the ``last`` that is done to
-    the lab.
+    the lab, or nothing was done.
     """
     locks = settings.state / "locks"
     locks.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def locked(settings: Settings, lab: str, *, last: bool = False) -> Iterator[None
     try:
         yield
     finally:
-        if last:
+        if last or not settings.lab(lab).exists():
             # While it is held: whoever has opened it meanwhile sees that it is no longer there.
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()

@@ -26,12 +26,17 @@ class Authority:
     key: bytes = field(repr=False)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether an authority is kept in ``folder``."""
+    return (folder / "ca.crt").exists() and (folder / "ca.key").exists()
+
+
 def authority(folder: Path, *, lab: str) -> Authority:
     """The authority kept in ``folder``, made on first use. The folder is 0700, the files 0600."""
     certificate, key = folder / "ca.crt", folder / "ca.key"
     # Clusters are seen to side by side, and one maker's key must not meet another's certificate.
     with _one_maker:
-        if not (certificate.exists() and key.exists()):
+        if not is_there(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = _make(lab)
             # The key first: a certificate without its key would be taken for a whole authority.

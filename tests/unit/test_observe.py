@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,12 @@ def test_a_stopped_or_silent_cluster_is_to_be_started(
 def test_a_cluster_that_falls_silent_is_looked_at_step_by_step(lab: Workspace, api: Api) -> None:
     api.dying = {"east"}
     assert observe(lab, node_image=None).cluster("east") == SeenCluster(whole=True)
+
+
+def test_looking_makes_no_ca_where_it_was_lost(lab: Workspace, api: Api) -> None:
+    shutil.rmtree(lab.folder.ca)
+    assert observe(lab, node_image=None).cluster("east") == replace(WHOLE, configured=False)
+    assert not lab.folder.ca.exists()
 
 
 def test_other_values_are_to_be_installed(lab: Workspace, api: Api) -> None:

@@ -122,5 +122,11 @@ def test_the_last_command_leaves_no_lock_file(own: Settings) -> None:
         assert modes(own.state / "locks") == {"hub.lock": 0o600}
     assert modes(own.state / "locks") == {}
     with state.locked(own, "hub"):
-        pass
+        state.folder(own, "hub").write("made-east", "")
     assert modes(own.state / "locks") == {"hub.lock": 0o600}
+
+
+def test_a_command_that_did_nothing_leaves_no_lock_file(own: Settings) -> None:
+    with state.locked(own, "hub"):
+        pass
+    assert modes(own.state / "locks") == {}
