@@ -138,6 +138,7 @@ class Kind:
         }
         if self.cgroup_v1:
             kubelet["failCgroupV1"] = False
+        image = cluster.provider_options.get("image") or self.image
         roles = ["control-plane"] * cluster.nodes.control_plane + ["worker"] * cluster.nodes.workers
         return {
             "kind": "Cluster",
@@ -152,7 +153,7 @@ class Kind:
                 "disableDefaultCNI": True,
                 "kubeProxyMode": "none",
             },
-            "nodes": [{"role": role, "image": self.image, "labels": {LABEL: self.lab}} for role in roles],
+            "nodes": [{"role": role, "image": image, "labels": {LABEL: self.lab}} for role in roles],
             "kubeadmConfigPatches": [yaml.safe_dump(kubelet)],
         }
 

@@ -102,7 +102,8 @@ _provider_blocks = (
                 Field(
                     "image",
                     Text(expected="an image reference", sample="kindest/node:v1.35.8", pattern=r"\S+"),
-                    "Node image to use in place of the lab's own, of the version that `kubernetes` asks for.",
+                    "Node image to use in place of the lab's own, of the version that `kubernetes` asks for. "
+                    "Nothing is preloaded into it: what it does not hold, its nodes must be able to pull.",
                     examples=("kindest/node:v1.35.8",),
                 ),
                 Field(

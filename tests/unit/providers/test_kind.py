@@ -81,6 +81,11 @@ def test_a_port_of_the_api_server_can_be_asked_for(kind: Kind) -> None:
     assert "apiServerPort" not in kind.configuration(topology().cluster("east"))["networking"]
 
 
+def test_a_node_image_can_be_asked_for(kind: Kind) -> None:
+    cluster = replace(topology().cluster("east"), provider_options={"image": "kindest/node:v1.35.8"})
+    assert [each["image"] for each in kind.configuration(cluster)["nodes"]] == ["kindest/node:v1.35.8"]
+
+
 @pytest.mark.parametrize("old", [True, False])
 def test_kubelets_are_told_of_an_old_cgroup_only_where_there_is_one(kind: Kind, old: bool) -> None:
     [patch] = replace(kind, cgroup_v1=old).configuration(topology().cluster("east"))["kubeadmConfigPatches"]
