@@ -1,13 +1,13 @@
 """Our ``up`` against the documented way, done by a script that never hesitates; by turns, A B A B.
 
 By hand, one cluster after the other, as the guides of kind and of Cilium (1.19: "Setting up Cluster
-Mesh") have it: kind create cluster; kind load image-archive of each image; install Cilium and wait
+Mesh") have it: kind create cluster; kind load docker-image of each image; install Cilium and wait
 for it; enable the mesh and name its peers; wait until every agent is connected; deploy the probe.
 Both end when the same checks hold (lab.mesh.check): the global service was seen to answer from every
 cluster, asked from every other one.
 
 Where the script departs from the guides, it is to the good of "by hand": nobody types or reads, images
-lie in archives already (no docker pull, no docker save), enabling the mesh and connecting it are one
+lie in the container engine already (no docker pull), enabling the mesh and connecting it are one
 change where Cilium's CLI makes two, and every mesh API server has a port of its own from the start
 (the guide's single one does not work on kind: cilium#24692). Cilium's CLI cannot be had where only package
 registries can be reached, so Helm is called, as the CLI itself does.
@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from bench.common import (
@@ -41,7 +41,7 @@ from bench.common import (
     table,
 )
 from lab import console, observe
-from lab.clients import docker, process
+from lab.clients import docker, docker_images, process
 from lab.clients.helm import Helm
 from lab.clients.kube import Kube
 from lab.clients.wait import wait_until
@@ -61,7 +61,7 @@ from lab.workspace import Workspace, open_workspace, states
 WAIT_S = 900.0
 """The limit of ``cilium status --wait``; nothing is expected to come near it."""
 
-LOADING = "kind load image-archive"
+LOADING = "kind load docker-image"
 """What the parts that move images are called, all with this beginning."""
 
 CA_SECRET = f"/api/v1/namespaces/{cilium.NAMESPACE}/secrets"
@@ -106,10 +106,10 @@ def measure() -> None:
     console.out(
         "Seconds from nothing until the same checks hold. Cilium's CLI cannot be had here; Helm is called "
         "instead, as the CLI does. Images lie on this machine beforehand: ours in a node image (made once, "
-        "not counted here: bench/images.py), by hand in archives."
+        "not counted here: bench/images.py), by hand in the container engine."
     )
     pairs = []
-    with at_hand(bare_node_image(made_of)):
+    with at_hand(bare_node_image(made_of)), _in_the_engine(made_of):
         table(("pair", "load before", "ours", "by hand", "ratio", "by hand without images", "ratio"))
         for number in range(1, options.pairs + 1):
             before = load()
@@ -125,6 +125,21 @@ def measure() -> None:
     for part in pairs[0].by_hand:
         seconds_of = [pair.by_hand[part] for pair in pairs]
         row(part, *seconds_of, median(seconds_of))
+
+
+@contextmanager
+def _in_the_engine(made_of: Supply) -> Iterator[None]:
+    """Have the mesh's images in the engine's store, as after ``docker pull``."""
+    loaded = []
+    try:
+        for image in needed_for(["mesh"]):
+            if docker.image(image.reference) is None:
+                loaded.append(image.reference)
+                docker_images.load(made_of.source.archive(image))
+        yield
+    finally:
+        for reference in loaded:
+            docker.remove_image(reference)
 
 
 def _print_pair(name: str, before: str, ours: float, total: float, without: float) -> None:
@@ -162,7 +177,7 @@ class Hands:
         self._kind = made_of.tool("kind")
         self._helm = made_of.tool("helm")
         self._chart = made_of.source.chart("cilium")
-        self._archives = [made_of.source.archive(image) for image in needed_for(["mesh"])]
+        self._images = [image.reference for image in needed_for(["mesh"])]
         self._provider: Provider = workspace.provider(
             binary=self._kind,
             image=bare_node_image(made_of).tag,
@@ -178,9 +193,9 @@ class Hands:
             with self.watch.part("kind create cluster"):
                 self._create(cluster)
         for cluster in clusters:
-            for archive in self._archives:
-                with self.watch.part(f"{LOADING} {archive.name.partition('-')[0]}"):
-                    self._load(archive, cluster)
+            for image in self._images:
+                with self.watch.part(f"{LOADING} {image.rpartition('/')[2].partition(':')[0]}"):
+                    self._load(image, cluster)
         for cluster in clusters:
             with self.watch.part("install Cilium, wait for it"):
                 self._install(cluster)
@@ -211,9 +226,9 @@ class Hands:
         kubeconfig = self._workspace.folder.kubeconfig(cluster.name)
         self._provider.create(cluster, kubeconfig=kubeconfig, cancelled=None)
 
-    def _load(self, archive: Path, cluster: Cluster) -> None:
+    def _load(self, image: str, cluster: Cluster) -> None:
         name = self._workspace.topology.context(cluster.name)
-        process.run([self._kind, "load", "image-archive", archive, f"--name={name}"], timeout=WAIT_S)
+        process.run([self._kind, "load", "docker-image", image, f"--name={name}"], timeout=WAIT_S)
 
     def _install(self, cluster: Cluster, *, mesh: dict[str, Any] | None = None) -> None:
         helm = Helm(

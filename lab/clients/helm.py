@@ -44,6 +44,8 @@ class Helm:
             f"--namespace={namespace}",
             "--values=-",
             "--history-max=3",
+            # The API server checks what it is given; for this it would make its whole schema first.
+            "--disable-openapi-validation",
             f"--labels={','.join(f'{name}={value}' for name, value in labels.items())}",
             timeout=timeout,
             cancelled=cancelled,

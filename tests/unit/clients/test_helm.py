@@ -52,6 +52,7 @@ def test_what_helm_is_asked_for(tmp_path: Path) -> None:
         "--namespace=kube-system",
         "--values=-",
         "--history-max=3",
+        "--disable-openapi-validation",
         "--labels=lab-config=0123,other=x",
     ]
 
