@@ -333,6 +333,9 @@ def _converted(what: str) -> Iterator[None]:
             message = json.loads(body)["message"]
         except (ValueError, KeyError, TypeError):
             message = body.strip() or str(error.reason)
+        # Not a status object, but what is said of a path: a kind is discovered a moment before it is served.
+        if error.status == 404 and message == "404 page not found":
+            raise Unreachable(f"{what}: the API server does not serve it (yet)", details=message) from error
         # A starting API server, or one whose aggregated part is away, answers so for a while. For a
         # moment it does not even know its administrator's role (admission says "forbidden", too, but
         # of the object: that is final).

@@ -144,6 +144,17 @@ def test_a_server_that_does_not_know_its_roles_yet_will(server: ApiServer, kube:
     assert refused.value.details == denied
 
 
+def test_a_path_that_is_not_served_yet_will_be(server: ApiServer, kube: Kube) -> None:
+    """Seen with a new kind that was discovered, but not served for a moment more."""
+    server.answers["/thing"] = (404, "404 page not found\n")
+    with pytest.raises(Unreachable) as failed:
+        kube.get("/thing")
+    assert failed.value.brief == "GET /thing: the API server does not serve it (yet)"
+    server.answers["/thing"] = (404, {"message": 'nodes "x" not found'})
+    with pytest.raises(Refused):
+        kube.get("/thing")
+
+
 def test_a_slow_server_is_given_up_in_time(server: ApiServer, kube: Kube) -> None:
     server.delay = 1.5
     started = time.monotonic()
