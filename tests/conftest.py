@@ -1,21 +1,11 @@
-"""For all tests, with and without clusters."""
+"""What every test may take for granted of the process that it runs in."""
 
 from __future__ import annotations
 
 import signal
-from types import FrameType
-from typing import NoReturn
 
-import pytest
-
-
-def _like_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """End on SIGTERM as on Ctrl-C, with fixtures torn down.
-
-    That is how ``./invoke test`` stops us when it is stopped, and no cluster may be left behind.
-    """
-    signal.signal(signal.SIGTERM, _like_ctrl_c)
+# A shell without job control starts what it puts in the background with Ctrl-C ignored, nohup ignores a hang-up,
+# and children inherit both: a test that interrupts one of ours would wait for ever.
+for number, ours in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, ours)
