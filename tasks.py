@@ -106,6 +106,14 @@ def images(
     commands.images(topology, name=name, images=images, json=json)
 
 
+@task(help={**JSON, "topology": "show also where they are in it: a name in topologies/, or a path"})
+def addons(c: Context, topology: str = "", json: bool = False) -> None:
+    """List the addons: what each is for, where it goes, what it needs."""
+    from lab import commands
+
+    commands.addons(topology, json=json)
+
+
 @task(help={**LAB, **YES})
 def down(c: Context, topology: str = "hub-spoke", name: str = "", yes: bool = False) -> None:
     """Remove the lab, and nothing else."""

@@ -177,6 +177,20 @@ def images(topology: str, *, name: str, images: str, json: bool) -> None:
     )
 
 
+def addons(topology: str, *, json: bool) -> None:
+    """List the addons that there are; with ``topology``, on which of its clusters each is."""
+    from lab import addons as listing
+
+    found = listing.catalog()
+    clusters = listing.clusters_of(topology, found) if topology else None
+    if json:
+        console.out_json({"addons": [listing.as_json(addon, clusters) for addon in found.addons.values()]})
+    elif found.addons:
+        listing.show(found, clusters)
+    else:
+        console.out("There is no addon in addons/.")
+
+
 def down(topology: str, *, name: str, yes: bool) -> None:
     """Remove the lab, and say what was removed."""
     from lab import down as removing

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
-from lab.plan import graph
-from lab.plan.graph import GraphError
+from lab import graph
+from lab.graph import GraphError
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Budget:
 class Plan:
     """What ``up`` will do, in order.
 
-    Whatever order ``steps`` are given in, they are held in the one that :func:`lab.plan.graph.order`
-    defines. Raises :class:`lab.plan.graph.GraphError` for two steps of one id, needs that are not
+    Whatever order ``steps`` are given in, they are held in the one that :func:`lab.graph.order`
+    defines. Raises :class:`lab.graph.GraphError` for two steps of one id, needs that are not
     there, and cycles.
     """
 
@@ -113,7 +113,7 @@ class Plan:
     def closure(self, ids: Collection[str]) -> Plan:
         """The same plan with only ``ids`` and all that they need.
 
-        Raises :class:`lab.plan.graph.GraphError` for an id that is not in it.
+        Raises :class:`lab.graph.GraphError` for an id that is not in it.
         """
         wanted = graph.closure(_graph(self.steps), ids)
         return replace(self, steps=tuple(step for step in self.steps if step.id in wanted))

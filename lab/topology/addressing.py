@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final
 
+from lab.document.position import Problem, listed
 from lab.topology.declare import Declaration, DeclaredCluster
 from lab.topology.model import Addresses, Kept
-from lab.topology.position import Problem, listed
 from lab.topology.snapshot import Fact
 from lab.topology.space import Space
 from lab.topology.vocabulary import NODE_PORTS

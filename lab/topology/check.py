@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from lab.document.position import Path, Position, Problem, listed, nearest
 from lab.topology.check_addresses import check_networks, check_sizes
 from lab.topology.check_providers import check_providers
 from lab.topology.declare import Declaration, DeclaredCluster
 from lab.topology.model import Kept
-from lab.topology.position import Path, Position, Problem, listed, nearest
 from lab.topology.snapshot import Fact
 from lab.topology.versions import CILIUM, MINORS, is_supported
 

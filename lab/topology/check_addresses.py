@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Final
 
-from lab.topology.cidr import PRIVATE, is_private, nested, prefix_for, span
+from lab.document.cidr import PRIVATE, is_private, nested, prefix_for, span
+from lab.document.position import Path, Problem, listed
 from lab.topology.claims import Claim, claims, leftovers, pinned
 from lab.topology.declare import Declaration, DeclaredCluster
 from lab.topology.model import Kept
-from lab.topology.position import Path, Problem, listed
 from lab.topology.snapshot import Fact
 from lab.topology.space import (
     LOAD_BALANCER_ADDRESSES,

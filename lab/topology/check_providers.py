@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from lab.document.position import Path, Problem, listed
 from lab.topology.declare import Declaration, DeclaredCluster
-from lab.topology.position import Path, Problem, listed
 from lab.topology.versions import minor_of
 from lab.topology.vocabulary import PROVIDERS
 

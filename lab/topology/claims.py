@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
-from lab.topology.cidr import Cidr
+from lab.document.cidr import Cidr
+from lab.document.position import Path, Position, render_path
 from lab.topology.declare import Declaration
 from lab.topology.model import Kept
-from lab.topology.position import Path, Position, render_path
 from lab.topology.snapshot import Fact
 
 Kind = Literal["pod_cidr", "service_cidr", "node_cidr"]

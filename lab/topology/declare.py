@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from lab.topology.cidr import Cidr
-from lab.topology.load import Document
+from lab.document.cidr import Cidr
+from lab.document.load import Document
+from lab.document.position import Path, Position, Problem, listed
 from lab.topology.model import AddonUse, Mesh, Nodes, Provider, StaleBackends
-from lab.topology.position import Path, Position, Problem, listed
 from lab.topology.vocabulary import NAME_LONGEST, PROVIDERS, default
 
 # These belong to one cluster, so neither defaults nor a counted entry can give them.
@@ -191,4 +191,5 @@ def _addon(document: Document, number: int, entry: Mapping[str, Any]) -> AddonUs
         on=tuple(dict.fromkeys(places)),
         options=entry.get("with", {}),
         position=document.at(("addons", number)),
+        written=document.entries(("addons", number, "with")),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Literal
 
-from lab.topology.position import Position
+from lab.document.load import Written
+from lab.document.position import Position
 
 Provider = Literal["kind", "multipass", "existing"]
 
@@ -105,13 +106,15 @@ class AddonUse:
     """An addon that the topology asks for.
 
     ``on`` holds roles and cluster names as written; empty, the addon decides. ``position`` is where it
-    is asked for, for the messages of whoever knows the addon.
+    is asked for, for the messages of whoever knows the addon, and ``written`` has each option as the file
+    has it.
     """
 
     use: str
     on: tuple[str, ...]
     options: Mapping[str, Any]
     position: Position
+    written: Mapping[str, Written] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,10 @@ class Topology:
     def select(self, on: tuple[str, ...]) -> tuple[Cluster, ...]:
         """Return the clusters that ``on`` (roles and cluster names) means, each once, in file order."""
         return tuple(cluster for cluster in self.clusters if cluster.name in on or cluster.role in on)
+
+    def of_roles(self, roles: tuple[str, ...]) -> tuple[Cluster, ...]:
+        """Return the clusters that have one of ``roles``, in file order."""
+        return tuple(cluster for cluster in self.clusters if cluster.role in roles)
 
     def context(self, cluster: str) -> str:
         """Return the kubeconfig context of a cluster, ``LAB-CLUSTER``; a kind cluster has that name, too."""

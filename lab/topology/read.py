@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
+from lab.document.load import load
+from lab.document.position import Problem, in_order, listed, nearest
 from lab.errors import InputError
 from lab.topology.addressing import allocate
 from lab.topology.check import check
 from lab.topology.declare import Declaration, declare
-from lab.topology.load import load
 from lab.topology.model import Cluster, Kept, Network, Provider, Topology
-from lab.topology.position import Problem, in_order, listed, nearest
 from lab.topology.snapshot import FREE_HOST, HostSnapshot
-from lab.topology.vocabulary import NAME_LONGEST, NAME_PATTERN
+from lab.topology.vocabulary import FORMAT, NAME_LONGEST, NAME_PATTERN
 
 SUFFIXES = (".yaml", ".yml")
 _MODELINE = "# yaml-language-server:"
@@ -43,7 +43,7 @@ def read_topology(
             f'"{lab_name}" cannot be the name of a lab',
             remedy=f"Use lower-case letters, digits and inner dashes, at most {NAME_LONGEST} characters.",
         )
-    document, problems = load(_read(path, shown), file=shown)
+    document, problems = load(_read(path, shown), file=shown, format=FORMAT)
     if document is None:
         raise _refusal(problems, shown)
     declaration, more = declare(document)

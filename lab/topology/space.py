@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Final
 
-from lab.topology.cidr import prefix_for
+from lab.document.cidr import prefix_for
 
 # kube-controller-manager's --node-cidr-mask-size is 24 for IPv4, and kubeadm leaves it so
 # (kubernetes/kubernetes cmd/kubeadm/app/apis/kubeadm/validation, defaultNodeMaskCIDRIPv4).

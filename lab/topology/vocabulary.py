@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from lab.topology.shapes import (
+from lab.document.format import Format, Kind
+from lab.document.shapes import (
     Anything,
     Block,
     Choice,
@@ -309,6 +310,24 @@ TOPOLOGY: Final = Block(
             "What is installed on the clusters, and where.",
         ),
     ),
+)
+
+
+FORMAT: Final = Format(
+    Kind(
+        noun="topology",
+        # The largest that can mean something (511 clusters, each with every key) is about 100 KiB, some
+        # 20,000 values, and five levels deep.
+        most_bytes=256 * 1024,
+        most_values=40_000,
+        most_levels=16,
+        begin="Begin with version, name and clusters; topologies/pair.yaml is the shortest example.",
+        shrink="Use {count: ..., prefix: ...} for many equal clusters.",
+        share="Put what clusters share under defaults.",
+        template="Write a word before the colon. A topology is data: {{ }} templates are not filled in.",
+    ),
+    VERSION,
+    TOPOLOGY,
 )
 
 

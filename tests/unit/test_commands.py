@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab import commands, console, down, ready, up, verify
-from lab.errors import CheckFailed, HostError
+from lab import addons, commands, console, down, ready, up, verify
+from lab.errors import CheckFailed, HostError, InputError
 from lab.host.doctor import Check, Fix
 from lab.mesh.check import CheckResult
 from lab.plan.resolve import Seen, SeenCluster, resolve
@@ -217,3 +217,69 @@ def test_down_asks_where_there_is_somebody(
     monkeypatch.setattr(commands, "_asks", lambda: False)
     commands.down("pair", name="", yes=False)
     assert removal.asked == ["pair"]
+
+
+CATALOG = Path(__file__).parents[1] / "addons" / "catalog"
+
+
+def asked_for(folder: Path, uses: str) -> str:
+    path = folder / "t.yaml"
+    path.write_text(
+        f"version: lab/v1\nname: t\nclusters: {{a: {{role: app}}, b: {{role: app}}}}\naddons: {uses}\n"
+    )
+    return str(path)
+
+
+def test_addons_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    commands.addons("", json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME    ON   VERSION  LICENCE     MEMORY  NEEDS  SUMMARY",
+        "broken  app  1        Apache-2.0  16Mi    -      Never becomes ready.",
+        "slow    app  1        Apache-2.0  16Mi    -      Becomes ready after a while.",
+    ]
+
+
+def test_addons_of_a_topology_say_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    topology = asked_for(tmp_path, "[{use: slow}]")
+    commands.addons(topology, json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines[1:]] == [
+        ["broken", "app", "-", "1"],
+        ["slow", "app", "a,", "b"],
+    ]
+    commands.addons(topology, json=True)
+    told = json.loads(capsys.readouterr().out)["addons"]
+    assert [(each["name"], each["clusters"]) for each in told] == [("broken", []), ("slow", ["a", "b"])]
+    assert told[1] == {
+        "name": "slow",
+        "summary": "Becomes ready after a while.",
+        "on": ["app"],
+        "version": "1",
+        "licence": "Apache-2.0",
+        "memory_mib": 16,
+        "needs": [],
+        "after": [],
+        "options": {"after": 20},
+        "clusters": ["a", "b"],
+    }
+
+
+def test_an_addon_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    with pytest.raises(InputError) as caught:
+        commands.addons(asked_for(tmp_path, "[{use: slwo}]"), json=False)
+    assert caught.value.details.endswith(
+        't.yaml:4:10 addons[0].use: there is no addon "slwo". Did you mean "slow"?'
+    )
+
+
+def test_without_any_addon_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(addons, "ADDONS", tmp_path)
+    commands.addons("", json=False)
+    assert capsys.readouterr().out == "There is no addon in addons/.\n"

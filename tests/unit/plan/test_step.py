@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from lab.plan.graph import GraphError
+from lab.graph import GraphError
 from lab.plan.step import Budget, Plan, PlannedCluster, Step
 
 

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+from lab.document.load import load
 from lab.topology.declare import Declaration, declare
-from lab.topology.load import load
 from lab.topology.model import Mesh, Nodes, StaleBackends
+from lab.topology.vocabulary import FORMAT
 
 HEAD = "version: lab/v1\nname: t\n"
 
 
 def declared(text: str) -> Declaration:
-    document, problems = load(f"{HEAD}{text}".encode(), file="t.yaml")
+    document, problems = load(f"{HEAD}{text}".encode(), file="t.yaml", format=FORMAT)
     assert document is not None
     declaration, more = declare(document)
     assert [*problems, *more] == []

@@ -1,0 +1,120 @@
+"""Reads every addon there is, and says everything that is wrong with any of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from lab import graph
+from lab.catalog.addon import Addon, Catalog
+from lab.catalog.declare import declare
+from lab.catalog.templates import Folder
+from lab.catalog.vocabulary import ANY, FORMAT
+from lab.document.load import Document, load
+from lab.document.position import Position, Problem, in_order, listed, nearest
+from lab.errors import InputError
+from lab.topology.vocabulary import NAME_LONGEST, NAME_PATTERN
+
+FILE: Final = "addon.yaml"
+
+MESH: Final = "mesh"
+"""What ``--only`` knows besides addons: the mesh alone."""
+
+_RESERVED: Final = {MESH: "means the mesh alone to --only", ANY: "means every cluster"}
+
+
+def load_catalog(folder: Path, *, images: Collection[str]) -> Catalog:
+    """Read every addon in ``folder``, of which each sub-folder is one.
+
+    ``images`` are the references that the image catalog knows. Raises InputError, with every problem of every
+    addon on a line of its own in ``details``, sorted by place.
+    """
+    addons: dict[str, Addon] = {}
+    documents: dict[str, Document] = {}
+    problems: list[Problem] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if not path.is_dir() or path.name.startswith((".", "_")):
+            continue
+        shown = f"{folder.name}/{path.name}"
+        problems += _name(path.name, shown)
+        document, more = _read(path, shown)
+        problems += more
+        # Even of one that cannot be read the name is known, so that nobody is told that it is not there.
+        addon, more = declare(
+            document or Document(f"{shown}/{FILE}", {}, {}, frozenset()),
+            name=path.name,
+            folder=Folder(path, shown),
+            images=images,
+        )
+        addons[path.name] = addon
+        if document is not None:
+            documents[path.name] = document
+            problems += more
+    problems += _unknown(addons, documents)
+    problems += _circles(addons, documents)
+    if problems:
+        raise _refusal(problems, folder.name)
+    return Catalog(addons)
+
+
+def needs_of(addon: Addon) -> tuple[str, ...]:
+    """Return what must be ready before ``addon``: what it needs, and what it comes after."""
+    return tuple(dict.fromkeys((*addon.needs, *addon.after)))
+
+
+def _name(name: str, shown: str) -> Iterator[Problem]:
+    if not re.fullmatch(NAME_PATTERN, name) or len(name) > NAME_LONGEST:
+        remedy = f"Use lower-case letters, digits and inner dashes, at most {NAME_LONGEST} characters."
+        yield Problem(Position(shown), (), f'"{name}" cannot be the name of an addon', remedy, root="addon")
+    if name in _RESERVED:
+        message = f'"{name}" cannot be the name of an addon: it {_RESERVED[name]}'
+        yield Problem(Position(shown), (), message, "Choose another name.", root="addon")
+
+
+def _read(path: Path, shown: str) -> tuple[Document | None, list[Problem]]:
+    try:
+        data = (path / FILE).read_bytes()
+    except FileNotFoundError:
+        remedy = "Add it, or remove the folder."
+        return None, [Problem(Position(shown), (), f"there is no {FILE}", remedy, root="addon")]
+    except OSError as error:
+        message = f"{FILE} cannot be read: {error.strerror}"
+        return None, [Problem(Position(shown), (), message, "Check its permissions.", root="addon")]
+    return load(data, file=f"{shown}/{FILE}", format=FORMAT)
+
+
+def _unknown(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> Iterator[Problem]:
+    for document in documents.values():
+        for key in ("needs", "after"):
+            for number, other in enumerate(document.values.get(key, ())):
+                if other is not None and other not in addons:
+                    path = (key, number)
+                    guess = nearest(other, addons)
+                    remedy = f'Did you mean "{guess}"?' if guess else f"There are {listed(addons)}."
+                    message = f'there is no addon "{other}"'
+                    yield Problem(document.at(path), path, message, remedy)
+
+
+def _circles(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> Iterator[Problem]:
+    """Say the first circle of each group of addons that need one another."""
+    needs = {name: [each for each in needs_of(addon) if each in addons] for name, addon in addons.items()}
+    while True:
+        try:
+            graph.order(needs)
+        except graph.CycleError as error:
+            first, second = error.names[:2]
+            key = "needs" if second in addons[first].needs else "after"
+            message = f"what is needed goes round in a circle: {' -> '.join(error.names)}"
+            at = documents[first].at((key,))
+            yield Problem(at, (key,), message, "Remove one of these needs.")
+            needs[first].remove(second)
+        else:
+            return
+
+
+def _refusal(problems: list[Problem], shown: str) -> InputError:
+    lines = [str(problem) for problem in in_order(problems)]
+    count = f"{len(lines)} problem" + ("s" if len(lines) > 1 else "")
+    return InputError(f"{count} in {shown}", details="\n".join(lines), remedy="Nothing was started.")

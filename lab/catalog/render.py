@@ -1,0 +1,345 @@
+"""From an addon on a cluster to the Kubernetes objects that are applied there.
+
+What a template knows:
+
+``lab``        the lab's name
+``cluster``    the cluster that it is rendered for, a :class:`ClusterView`
+``clusters``   all clusters of the lab
+``addon``      ``name``, ``version`` and ``namespace`` of the addon
+``options``    the addon's options, defaults filled in; durations are seconds
+``image(x)``   the full reference of the addon's image of the repository ``x``
+``file(x)``    the text of a file in the addon's folder
+``secret(x)``  a secret of the lab, the same each time; ``of=`` another addon's, ``cluster=`` for one cluster
+
+Besides Jinja2's filters there are ``b64encode``, ``b64decode``, ``to_json``, ``to_yaml`` and ``sha256``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace, TracebackType
+from typing import Any, Final
+
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
+
+from lab.catalog import objects
+from lab.catalog.objects import Object
+from lab.catalog.place import Placed
+from lab.catalog.templates import SUFFIX, Folder, environment, find_image
+from lab.document.format import Kind
+from lab.document.load import plain_data
+from lab.document.position import Position, Problem, in_order, listed, nearest, shorten
+from lab.document.scalars import Unfit
+from lab.document.source import Unreadable, parse_all
+from lab.errors import InputError
+from lab.topology.model import Topology
+
+_CORRECT: Final = "Correct the template."
+
+SECRET_LENGTH: Final = 32
+"""Characters of a secret: 192 bits."""
+
+# Definitions of custom resources are the largest: up to a megabyte, and some thirty levels deep.
+_MANIFEST: Final = Kind(
+    noun="manifest",
+    most_bytes=8 * 1024 * 1024,
+    most_values=500_000,
+    most_levels=96,
+    begin="Give at least one object.",
+    shrink="Split it into several templates.",
+)
+
+
+@dataclass(frozen=True)
+class Api:
+    """How a cluster's API server is reached from inside the lab. All but ``server`` are in base64."""
+
+    server: str
+    ca: str
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True)
+class ClusterView:
+    """What templates may know of a cluster. ``addons`` are the names of those that have their home there.
+
+    ``api`` and ``address`` (of its first node) are None until the cluster is there.
+    """
+
+    name: str
+    id: int
+    role: str
+    pod_cidr: str
+    service_cidr: str
+    addons: tuple[str, ...] = ()
+    api: Api | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True)
+class LabView:
+    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it."""
+
+    name: str
+    clusters: tuple[ClusterView, ...]
+    seed: bytes
+
+    def cluster(self, name: str) -> ClusterView:
+        """Return the cluster called ``name``; KeyError if there is none."""
+        for cluster in self.clusters:
+            if cluster.name == name:
+                return cluster
+        raise KeyError(name)
+
+
+def look(
+    topology: Topology,
+    placed: Iterable[Placed],
+    *,
+    seed: bytes,
+    apis: Mapping[str, Api] | None = None,
+    addresses: Mapping[str, str] | None = None,
+) -> LabView:
+    """Return what templates may know of a lab with ``placed`` on it.
+
+    ``apis`` and ``addresses`` (of a node) are by cluster, as far as the clusters are there.
+    """
+    homes = [each.place for each in placed if each.part == "home"]
+    clusters = tuple(
+        ClusterView(
+            name=cluster.name,
+            id=cluster.id,
+            role=cluster.role,
+            pod_cidr=str(cluster.pod_cidr),
+            service_cidr=str(cluster.service_cidr),
+            addons=tuple(addon for where, addon in homes if where == cluster.name),
+            api=(apis or {}).get(cluster.name),
+            address=(addresses or {}).get(cluster.name),
+        )
+        for cluster in topology.clusters
+    )
+    return LabView(topology.name, clusters, seed)
+
+
+def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
+    """Return the objects of an addon on a cluster, in the order in which they are applied.
+
+    Each has the lab's label and the addon's; its Namespace is the first. Raises InputError with every
+    problem on a line of its own in ``details``: a name that is not known, a result that is not YAML, an
+    object without kind or name, two objects that are the same.
+    """
+    made: list[Object] = []
+    problems: list[Problem] = []
+    seen: dict[tuple[str, str, str, str], str] = {("", "Namespace", "", placed.addon.namespace): "the lab"}
+    for template in placed.templates:
+        things, more = _Template(placed, lab, template).objects()
+        problems += more
+        for thing in things:
+            if (identity := objects.identity(thing)) in seen:
+                problems.append(_repeat(placed, template, seen[identity], thing))
+            seen[identity] = template
+        made += things
+    addon = placed.addon
+    if addon.namespace in objects.namespaces(made) and addon.namespace not in objects.KUBERNETES_OWN:
+        own = objects.namespace_object(addon.namespace, pod_security=addon.pod_security)
+        made.insert(0, _finished(placed, lab, own))
+    if problems:
+        raise _refusal(placed, problems)
+    return tuple(made)
+
+
+def render_template(
+    placed: Placed, lab: LabView, template: str, *, more: Mapping[str, Any] | None = None
+) -> tuple[Object, ...]:
+    """Return the objects of one file of the addon, as checks apply them; ``more`` is what else it knows.
+
+    Raises InputError as :func:`render` does.
+    """
+    made, problems = _Template(placed, lab, template, more or {}).objects()
+    if problems:
+        raise _refusal(placed, problems)
+    return tuple(made)
+
+
+def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:
+    """Return a secret of a lab: HMAC-SHA256 of ADDON/NAME, or of ADDON/NAME/CLUSTER, as URL-safe text.
+
+    Raises ValueError where a name holds a slash: two secrets could be one.
+    """
+    parts = (addon, name, cluster) if cluster else (addon, name)
+    if any("/" in part for part in parts):
+        raise ValueError(f"the name of a secret has no slash: {shorten('/'.join(parts))}")
+    digest = hmac.new(seed, "/".join(parts).encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode()[:SECRET_LENGTH]
+
+
+class _Failed(Exception):
+    """A template that could not be rendered."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+class _Template:
+    """One file of an addon, to be rendered for one cluster."""
+
+    def __init__(
+        self, placed: Placed, lab: LabView, name: str, more: Mapping[str, Any] | None = None
+    ) -> None:
+        self.placed = placed
+        self.lab = lab
+        self.name = name
+        self.folder = Folder(placed.addon.folder, placed.addon.shown)
+        self.variables = self.known() | dict(more or {})
+        # What no message may quote.
+        self.secrets = {cluster.api.key for cluster in lab.clusters if cluster.api}
+
+    def known(self) -> dict[str, Any]:
+        addon = self.placed.addon
+        return {
+            "lab": self.lab.name,
+            "cluster": self.lab.cluster(self.placed.cluster),
+            "clusters": self.lab.clusters,
+            "addon": SimpleNamespace(
+                name=addon.name, version=addon.upstream.version, namespace=addon.namespace
+            ),
+            "options": SimpleNamespace(**self.placed.options),
+            "image": lambda repository: find_image(addon, repository),
+            "file": self.folder.read,
+            "secret": self.secret,
+        }
+
+    def secret(self, name: str, of: str = "", cluster: str = "") -> str:
+        addon = self.placed.addon
+        if of and of not in (addon.name, *addon.needs, *addon.after):
+            message = f'{addon.name} asks for a secret of "{shorten(of)}", which it does not need'
+            raise Unfit(message, f"State it under needs in {addon.shown}/addon.yaml.")
+        names = [each.name for each in self.lab.clusters]
+        if cluster and cluster not in names:
+            message = f'there is no cluster "{shorten(cluster)}" to have a secret'
+            raise Unfit(message, f"There are {listed(names, most=6)}.")
+        made = secret(self.lab.seed, of or addon.name, name, cluster=cluster)
+        self.secrets |= {made, base64.b64encode(made.encode()).decode()}
+        return made
+
+    def objects(self) -> tuple[list[Object], list[Problem]]:
+        """Return the objects that the file makes, and what is wrong with others."""
+        try:
+            text = self.text()
+        except _Failed as failure:
+            return [], [failure.problem]
+        made, problems = self.read(text)
+        if problems and self.masked(text) != text:
+            # Messages quote what they speak of: they are made once more, of a text without secrets.
+            _, masked = self.read(self.masked(text))
+            message = "a secret makes this unreadable"
+            problems = masked or [
+                Problem(each.position, (), message, "Put it in quotes.", root="manifest") for each in problems
+            ]
+        return made, problems
+
+    def read(self, text: str) -> tuple[list[Object], list[Problem]]:
+        # A template's lines are not those of what it makes, and it is the latter that are counted.
+        file = f"{self.folder.shown}/{self.name}" + (" (rendered)" if self.name.endswith(SUFFIX) else "")
+        try:
+            roots = parse_all(text.encode(), file=file, kind=_MANIFEST)
+        except Unreadable as error:
+            return [], [_quoting(error.problem, text)]
+        made: list[Object] = []
+        problems: list[Problem] = []
+        for root in roots:
+            thing, wrong = plain_data(root, kind=_MANIFEST)
+            if not wrong and (fault := objects.fault_of(thing)):
+                remedy = "Every object has apiVersion, kind and metadata.name."
+                wrong = [Problem(root.position, (), fault, remedy, root="manifest")]
+            problems += [_quoting(each, text) for each in wrong]
+            if not wrong:
+                made.append(_finished(self.placed, self.lab, thing))
+        return made, problems
+
+    def text(self) -> str:
+        """Return what the file says for its cluster. Raises _Failed."""
+        try:
+            if not self.name.endswith(SUFFIX):
+                return self.folder.read(self.name)
+            return environment(self.folder).get_template(self.name).render(self.variables)
+        except TemplateSyntaxError as error:
+            file = error.filename or f"{self.folder.shown}/{self.name}"
+            raise self.failed(Position(file, error.lineno), str(error.message), _CORRECT) from error
+        except Unfit as error:
+            raise self.failed(self.line_of(error), str(error), error.remedy) from error
+        except UndefinedError as error:
+            raise self.failed(self.line_of(error), str(error), self.known_names(str(error))) from error
+        except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+            raise self.failed(self.line_of(error), f"this cannot be rendered: {error}", _CORRECT) from error
+
+    def failed(self, at: Position, message: str, remedy: str) -> _Failed:
+        return _Failed(Problem(at, (), self.masked(message).rstrip("."), remedy, root="template"))
+
+    def masked(self, text: str) -> str:
+        """Return ``text`` with as many crosses in place of each secret as it has characters."""
+        for hidden in self.secrets:
+            text = text.replace(hidden, "x" * len(hidden))
+        return text
+
+    def line_of(self, error: BaseException) -> Position:
+        """Return the innermost place in the addon's files that an error came from.
+
+        Jinja2 puts templates' own files and lines into tracebacks.
+        """
+        found = Position(f"{self.folder.shown}/{self.name}")
+        trace: TracebackType | None = error.__traceback__
+        while trace is not None:
+            file = trace.tb_frame.f_code.co_filename
+            if file.startswith(f"{self.folder.shown}/"):
+                found = Position(file, trace.tb_lineno)
+            trace = trace.tb_next
+        return found
+
+    def known_names(self, message: str) -> str:
+        """Say what is known, to somebody who is told that a name is not."""
+        unknown = re.match('"(.*)" is not known', message)
+        if message.endswith("not there yet"):
+            return "Ask for it only where it is: {% if ... %}."
+        if unknown is None:
+            return "Correct the name."
+        guess = nearest(unknown[1], self.variables)
+        return f'Did you mean "{guess}"?' if guess else f"Known here: {listed(self.variables)}."
+
+
+def _finished(placed: Placed, lab: LabView, thing: Object) -> Object:
+    labels = {objects.LABEL: lab.name, objects.ADDON_LABEL: placed.addon.name}
+    return objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
+
+
+def _quoting(problem: Problem, text: str) -> Problem:
+    """Add the line that a problem is about: nobody can look it up."""
+    lines = text.splitlines()
+    line = lines[problem.position.line - 1].strip() if problem.position.line <= len(lines) else ""
+    return replace(problem, message=f'{problem.message}, in "{shorten(line, most=80)}"')
+
+
+def _repeat(placed: Placed, template: str, same: str, thing: Object) -> Problem:
+    _, kind, namespace, name = objects.identity(thing)
+    where = f" in {namespace}" if namespace else ""
+    return Problem(
+        Folder(placed.addon.folder, placed.addon.shown).at(template),
+        (),
+        f"the {kind} {name}{where} is there already, from {same}",
+        "Keep one of the two.",
+        root="manifest",
+    )
+
+
+def _refusal(placed: Placed, problems: list[Problem]) -> InputError:
+    lines = [str(problem) for problem in in_order(problems)]
+    count = f"{len(lines)} problem" + ("s" if len(lines) > 1 else "")
+    brief = f"{count} in {placed.addon.shown}, rendered for {placed.cluster}"
+    return InputError(brief, details="\n".join(lines), remedy="Nothing was applied.")

@@ -1,0 +1,118 @@
+"""The addons of the checkout, and those made for testing the tool: each can be read, placed and rendered."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from lab.catalog.load import load_catalog
+from lab.catalog.place import place
+from lab.catalog.render import look, render
+from lab.images.catalog import catalog as images
+from lab.settings import PROJECT
+from lab.topology.model import Topology
+from lab.topology.read import read_topology
+from tests.unit.catalog.test_schema import Yaml12
+
+SHIPPED = PROJECT / "addons"
+TESTING = Path(__file__).parent / "catalog"
+
+WORDS_OF_NETWORKS = ("gateway",)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def hub_with(folder: Path, *, used: list[str]) -> Topology:
+    path = folder / "t.yaml"
+    clusters = "{mgmt: {role: mgmt}, app1: {role: app}, app2: {role: app}}"
+    uses = ", ".join(f"{{use: {name}}}" for name in used)
+    path.write_text(
+        f"version: lab/v1\nname: t\nclusters: {clusters}\n" + (f"addons: [{uses}]\n" if used else "")
+    )
+    return read_topology(str(path), folder=folder)
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
+def test_all_can_be_rendered_in_one_lab(folder: Path, tmp_path: Path) -> None:
+    catalog = load_catalog(folder, images=images())
+    topology = hub_with(tmp_path, used=list(catalog.addons))
+    placed = place(topology, catalog)
+    lab = look(topology, placed, seed=b"seed")
+    assert {each.addon.name for each in placed} == set(names(folder))
+    for each in placed:
+        assert render(each, lab)
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
+def test_editors_find_nothing_wrong(folder: Path) -> None:
+    schema = json.loads((SHIPPED / "addon.schema.json").read_text(encoding="utf-8"))
+    for name in names(folder):
+        text = (folder / name / "addon.yaml").read_text(encoding="utf-8")
+        jsonschema.Draft202012Validator(schema).validate(yaml.load(text, Loader=Yaml12))
+
+
+@pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
+def test_every_container_asks_for_an_image_that_the_addon_states(folder: Path, tmp_path: Path) -> None:
+    catalog = load_catalog(folder, images=images())
+    topology = hub_with(tmp_path, used=list(catalog.addons))
+    placed = place(topology, catalog)
+    lab = look(topology, placed, seed=b"seed")
+    for each in placed:
+        pods = [made.get("spec", {}).get("template", {}).get("spec", {}) for made in render(each, lab)]
+        for pod in pods:
+            for container in (*pod.get("initContainers", ()), *pod.get("containers", ())):
+                assert container["image"] in each.addon.images
+                assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def names_in(text: str, name: str) -> bool:
+    """Whether ``text`` has an addon's name; where that is a word of networks as well, in quotes."""
+    pattern = f"[\"']{name}[\"']" if name in WORDS_OF_NETWORKS else rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+    return re.search(pattern, text) is not None
+
+
+def test_nothing_in_lab_names_an_addon() -> None:
+    files = [path for path in (PROJECT / "lab").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    found = [
+        f"{path.relative_to(PROJECT)} names {name}"
+        for path in sorted(files)
+        if not (path.parent.name == "images" and path.suffix == ".yaml")
+        for name in names(SHIPPED)
+        if names_in(path.read_text(encoding="utf-8"), name)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_name_is_found_and_a_word_is_not() -> None:
+    assert names_in("if addon == 'vault':", "vault")
+    assert names_in("docker.io/hashicorp/vault:1", "vault")
+    assert not names_in("vaulted, my-vault", "vault")
+    assert names_in('use = "gateway"', "gateway")
+    assert not names_in("the bridge's gateway address", "gateway")
+
+
+def test_the_broken_one_ends_at_once(tmp_path: Path) -> None:
+    catalog = load_catalog(TESTING, images=images())
+    topology = hub_with(tmp_path, used=["broken"])
+    placed = place(topology, catalog)
+    _, deployment, _ = render(placed[0], look(topology, placed, seed=b"seed"))
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["python3", "-c", 'import sys; sys.exit("it is broken on purpose")']
+
+
+def test_the_slow_one_takes_as_long_as_it_is_told(tmp_path: Path) -> None:
+    catalog = load_catalog(TESTING, images=images())
+    topology = hub_with(tmp_path, used=["slow"])
+    placed = place(topology, catalog)
+    lab = look(topology, placed, seed=b"seed")
+    [there] = [each for each in placed if each.cluster == "app1"]
+    deployment = next(made for made in render(there, lab) if made["kind"] == "Deployment")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["initialDelaySeconds"] == 20

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from jinja2 import UndefinedError
+
+from lab.catalog.templates import Folder, environment, expression_fault, text_fault
+from lab.document.scalars import Unfit
+
+
+def render(template: str, **known: object) -> str:
+    return environment().from_string(template).render(**known)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("{{ 'häh' | b64encode }}", "aMOkaA=="),
+        ("{{ 'aMOkaA==' | b64decode }}", "häh"),
+        ("{{ 'x' | sha256 }}", "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"),
+        ("{{ {'b': [1, true, none], 'a': 'ä'} | to_json }}", '{"b": [1, true, null], "a": "ä"}'),
+        ("{{ {'b': [1], 'a': 'ä'} | to_yaml }}", "b:\n- 1\na: ä\n"),
+        ("a:\n  {% if true %}\n  b: c\n  {% endif %}\n", "a:\n  b: c\n"),
+        ("{{ '<&>' }}", "<&>"),
+    ],
+)
+def test_the_language_has(text: str, result: str) -> None:
+    assert render(text) == result
+
+
+@pytest.mark.parametrize("text", ["a\u2028b", "a\x7fb\x85", "\ufeff", 'q"\\\n\t', "😀"])
+def test_json_is_yaml_whatever_it_holds(text: str) -> None:
+    made = render("a: {{ text | to_json }}", text=text)
+    assert yaml.safe_load(made) == {"a": text}
+    assert json.loads(made[3:]) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ nothing }}", '"nothing" is not known'),
+        ("{{ options.wait }}", 'there is no "wait" among a and b'),
+        ("{{ map.wait }}", 'there is no "wait" among c'),
+        ("{{ none.wait }}", '"wait" is asked of something that is not there yet'),
+    ],
+)
+def test_what_is_not_known_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(UndefinedError) as caught:
+        render(text, options=SimpleNamespace(a=1, b=2), map={"c": 1})
+    assert str(caught.value) == message
+
+
+def test_an_expression_compiles_or_says_why() -> None:
+    assert expression_fault("result.data.value | b64decode == nonce and status in [200, 201]") == ""
+    assert "unexpected 'end of template'" in expression_fault("status ==")
+    assert "No filter named 'b46'" in expression_fault("x | b46")
+
+
+def test_a_text_compiles_or_says_why() -> None:
+    assert text_fault("/v1/{{ nonce }}") == ""
+    assert "unexpected end of template" in text_fault("/v1/{{ nonce")
+
+
+def test_files_are_read_from_the_folder_and_below_it(tmp_path: Path) -> None:
+    (tmp_path / "dashboards").mkdir()
+    (tmp_path / "dashboards" / "a.json").write_text("{}")
+    (tmp_path / "bytes").write_bytes(b"\xff")
+    folder = Folder(tmp_path, "addons/x")
+    assert folder.read("dashboards/a.json") == "{}"
+    assert folder.read("./dashboards/a.json") == "{}"
+    for name, message in {
+        "dashboards": 'there is no file "dashboards"',
+        "bytes": '"bytes" is not UTF-8',
+        "../x": '"../x" leads out of the addon\'s folder',
+        "dashboards/../bytes": '"dashboards/../bytes" leads out of the addon\'s folder',
+        str(tmp_path / "bytes"): f'"{tmp_path / "bytes"}" leads out of the addon\'s folder',
+    }.items():
+        with pytest.raises(Unfit) as caught:
+            folder.read(name)
+        assert str(caught.value)[:30] == message[:30]
