@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from lab.clients import process
 from lab.clients.docker_cli import (
@@ -341,7 +341,7 @@ def execute(
     container: str,
     command: Sequence[str],
     *,
-    input: str | bytes | None = None,
+    input: str | bytes | IO[bytes] | None = None,
     timeout: float = SHORT_S,
     env: Mapping[str, str] | None = None,
     privileged: bool = False,

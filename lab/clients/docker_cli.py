@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from lab.clients import process
 from lab.errors import HostError, LabError, ProvisionError
@@ -82,7 +82,7 @@ def converted(verb: str, output: str) -> LabError:
 def run(
     *words: str | Path,
     timeout: float = SHORT_S,
-    input: str | bytes | None = None,
+    input: str | bytes | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] | None = None,
     cancelled: Event | None = None,

@@ -73,7 +73,7 @@ def run(
     command: Sequence[str | Path],
     *,
     timeout: float = DEFAULT_TIMEOUT_S,
-    input: str | bytes | None = None,
+    input: str | bytes | IO[bytes] | None = None,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdout: IO[bytes] | None = None,
@@ -84,7 +84,8 @@ def run(
 ) -> Result:
     """Run ``command`` to its end and return what it printed.
 
-    ``env`` is added to our own environment. ``stdout`` is a file that takes the output instead
+    ``input`` is what it reads, or an open file that it reads from. ``env`` is added to our own environment.
+    ``stdout`` is a file that takes the output instead
     (bytes, or more than fits into memory). ``on_line`` is called with every line of either
     stream as it comes. ``cancelled``, once set, ends the process and raises
     :class:`Interrupted`. ``timeout`` is in seconds, as is ``grace``, what the process has for
@@ -95,10 +96,11 @@ def run(
     shown = shlex.join(words)
     log.debug("run: %s", shown)
     started = time.monotonic()
+    text, file = (input, None) if isinstance(input, str | bytes) else (None, input)
     try:
         process = subprocess.Popen(
             words,
-            stdin=subprocess.PIPE if input is not None else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if text is not None else file or subprocess.DEVNULL,
             stdout=stdout or subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **env} if env else None,
@@ -122,8 +124,8 @@ def run(
     ]
     for reader in readers:
         reader.start()
-    if input is not None:
-        feeder = Thread(target=_feed, args=(process.stdin, input), daemon=True)
+    if text is not None:
+        feeder = Thread(target=_feed, args=(process.stdin, text), daemon=True)
         feeder.start()
     try:
         code = _wait(process, deadline=started + timeout, grace=grace, cancelled=cancelled)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Literal, Protocol
+from typing import IO, Literal, Protocol
 
+from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.topology.model import Cluster, Topology
 
 
@@ -72,8 +73,15 @@ class Provider(Protocol):
         """Start the nodes that are stopped, keeping their addresses."""
         ...
 
-    def run_on(self, node: str, command: tuple[str, ...], *, input: str | None = None) -> str:
-        """Run ``command`` on a node as root; return what it printed."""
+    def run_on(
+        self,
+        node: str,
+        command: tuple[str, ...],
+        *,
+        input: str | IO[bytes] | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> str:
+        """Run ``command`` on a node as root; return what it printed. ``timeout`` is in seconds."""
         ...
 
     def memory(self, topology: Topology) -> dict[str, int]:

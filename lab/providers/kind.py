@@ -14,13 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import yaml
 
 from lab.clients import docker, process
 from lab.clients.docker_objects import Container
+from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.errors import HostError, ProvisionError
+from lab.providers import pod_security
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import LABEL, Settings
 from lab.topology.model import Cluster, Topology
@@ -108,6 +110,8 @@ class Kind:
         self.delete(self.lab, cluster.name)
         kubeconfig.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kubeconfig.unlink(missing_ok=True)
+        self._admission.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._admission.write_text(yaml.safe_dump(pod_security.admission()))
         process.run(
             [
                 self.binary,
@@ -138,8 +142,9 @@ class Kind:
         }
         if self.cgroup_v1:
             kubelet["failCgroupV1"] = False
-        image = cluster.provider_options.get("image") or self.image
-        roles = ["control-plane"] * cluster.nodes.control_plane + ["worker"] * cluster.nodes.workers
+        nodes = cluster.nodes
+        node = {"image": cluster.provider_options.get("image") or self.image, "labels": {LABEL: self.lab}}
+        admission = {"hostPath": str(self._admission), "containerPath": pod_security.PATH, "readOnly": True}
         return {
             "kind": "Cluster",
             "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -153,8 +158,15 @@ class Kind:
                 "disableDefaultCNI": True,
                 "kubeProxyMode": "none",
             },
-            "nodes": [{"role": role, "image": image, "labels": {LABEL: self.lab}} for role in roles],
-            "kubeadmConfigPatches": [yaml.safe_dump(kubelet)],
+            "nodes": [
+                *[{**node, "role": "control-plane", "extraMounts": [admission]}]
+                * cluster.nodes.control_plane,
+                *[{**node, "role": "worker"}] * nodes.workers,
+            ],
+            "kubeadmConfigPatches": [
+                yaml.safe_dump(kubelet),
+                yaml.safe_dump(pod_security.api_server(cluster.kubernetes)),
+            ],
         }
 
     def start(self, cluster: Cluster) -> None:
@@ -165,9 +177,16 @@ class Kind:
             elif node.status != "running":
                 docker.start_container(node.name)
 
-    def run_on(self, node: str, command: tuple[str, ...], *, input: str | None = None) -> str:
+    def run_on(
+        self,
+        node: str,
+        command: tuple[str, ...],
+        *,
+        input: str | IO[bytes] | None = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> str:
         """See :meth:`lab.providers.base.Provider.run_on`."""
-        return docker.execute(node, command, input=input)
+        return docker.execute(node, command, input=input, timeout=timeout)
 
     def memory(self, topology: Topology) -> dict[str, int]:
         """See :meth:`lab.providers.base.Provider.memory`."""
@@ -205,6 +224,11 @@ class Kind:
         """See :meth:`lab.providers.base.Provider.release`."""
         for network in docker.networks(label=f"{LABEL}={lab}"):
             docker.remove_network(network.name)
+
+    @property
+    def _admission(self) -> Path:
+        """The file that control-plane nodes mount."""
+        return self.settings.lab(self.lab) / "pod-security.yaml"
 
     def _containers(self, name: str) -> list[Container]:
         return docker.containers(labels={_CLUSTER_LABEL: name})

@@ -263,3 +263,10 @@ def test_no_process_is_left_when_we_exit_without_waiting():
     child = process.run(python(program), cwd=Path(__file__).resolve().parents[3]).stdout
 
     assert gone(int(child), within=5)
+
+
+def test_a_file_can_be_what_a_command_reads(tmp_path: Path) -> None:
+    path = tmp_path / "given"
+    path.write_bytes(b"a\nb\n")
+    with path.open("rb") as file:
+        assert process.run(["cat"], input=file).stdout == "a\nb\n"

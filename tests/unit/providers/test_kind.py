@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_a_port_of_the_api_server_can_be_asked_for(kind: Kind) -> None:
     assert "apiServerPort" not in kind.configuration(topology().cluster("east"))["networking"]
 
 
+def test_the_api_server_enforces_pod_security_from_a_file_that_control_planes_mount(kind: Kind) -> None:
+    cluster = replace(topology().cluster("east"), nodes=Nodes(control_plane=3, workers=1))
+    config = kind.configuration(cluster)
+    *servers, worker = config["nodes"]
+    assert "extraMounts" not in worker
+    [mount] = {json.dumps(each["extraMounts"]) for each in servers}
+    [mounted] = json.loads(mount)
+    assert mounted["readOnly"] is True
+    patch = yaml.safe_load(config["kubeadmConfigPatches"][1])
+    assert patch["kind"] == "ClusterConfiguration"
+    assert patch["apiServer"]["extraArgs"] == {"admission-control-config-file": mounted["containerPath"]}
+    [volume] = patch["apiServer"]["extraVolumes"]
+    assert mounted["containerPath"].startswith(volume["mountPath"] + "/")
+
+
 def test_a_node_image_can_be_asked_for(kind: Kind) -> None:
     cluster = replace(topology().cluster("east"), provider_options={"image": "kindest/node:v1.35.8"})
     assert [each["image"] for each in kind.configuration(cluster)["nodes"]] == ["kindest/node:v1.35.8"]
@@ -88,7 +104,7 @@ def test_a_node_image_can_be_asked_for(kind: Kind) -> None:
 
 @pytest.mark.parametrize("old", [True, False])
 def test_kubelets_are_told_of_an_old_cgroup_only_where_there_is_one(kind: Kind, old: bool) -> None:
-    [patch] = replace(kind, cgroup_v1=old).configuration(topology().cluster("east"))["kubeadmConfigPatches"]
+    patch, _ = replace(kind, cgroup_v1=old).configuration(topology().cluster("east"))["kubeadmConfigPatches"]
     kubelet = yaml.safe_load(patch)
     assert kubelet["kind"] == "KubeletConfiguration"
     assert kubelet["featureGates"] == {"KubeletInUserNamespace": True}
