@@ -25,9 +25,17 @@ _BYTES: Final = {
 # fmt: on
 
 
+OWN_VERSION: Final = "lab"
+OWN_LICENCE: Final = "Apache-2.0"
+"""Version and licence of addons that are part of the lab."""
+
+
 @dataclass(frozen=True)
 class Upstream:
-    """The program that an addon installs. ``licence`` is an SPDX expression, ``sha256`` may be empty."""
+    """The program that an addon installs. ``licence`` is an SPDX expression; ``sha256`` may be empty.
+
+    ``source`` is empty where the program is part of the lab.
+    """
 
     name: str
     version: str

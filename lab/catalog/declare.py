@@ -11,7 +11,18 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from lab.catalog.addon import Addon, Check, Option, Step, Upstream, Url, Workload, repository_of
+from lab.catalog.addon import (
+    OWN_LICENCE,
+    OWN_VERSION,
+    Addon,
+    Check,
+    Option,
+    Step,
+    Upstream,
+    Url,
+    Workload,
+    repository_of,
+)
 from lab.catalog.templates import Folder, expression_fault, inspect, text_fault
 from lab.catalog.vocabulary import CHECK_TIMEOUT_S, HIGHEST, LOWEST, VERBS
 from lab.document.load import Document
@@ -50,10 +61,10 @@ def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
         shown=folder.shown,
         summary=values.get("summary", ""),
         upstream=Upstream(
-            name=upstream.get("name", ""),
-            version=upstream.get("version", ""),
+            name=upstream.get("name", name),
+            version=upstream.get("version", OWN_VERSION),
             source=upstream.get("from", ""),
-            licence=upstream.get("licence", ""),
+            licence=upstream.get("licence", OWN_LICENCE),
             sha256=upstream.get("sha256", ""),
         ),
         on=_words(values.get("on", ())),

@@ -16,33 +16,26 @@ Besides Jinja2's filters there are ``b64encode``, ``b64decode``, ``to_json``, ``
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from types import SimpleNamespace, TracebackType
-from typing import Any, Final
+from dataclasses import replace
+from types import TracebackType
+from typing import Final
 
 from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from lab.catalog import objects
 from lab.catalog.objects import Object
 from lab.catalog.place import Placed
-from lab.catalog.templates import SUFFIX, Folder, environment, find_image
+from lab.catalog.templates import SUFFIX, Folder, environment
+from lab.catalog.words import LabView, Words
 from lab.document.format import Kind
 from lab.document.load import plain_data
 from lab.document.position import Position, Problem, in_order, listed, nearest, shorten
 from lab.document.scalars import Unfit
 from lab.document.source import Unreadable, parse_all
 from lab.errors import InputError
-from lab.topology.model import Topology
 
 _CORRECT: Final = "Correct the template."
-
-SECRET_LENGTH: Final = 32
-"""Characters of a secret: 192 bits."""
 
 # Definitions of custom resources are the largest: up to a megabyte, and some thirty levels deep.
 _MANIFEST: Final = Kind(
@@ -53,78 +46,6 @@ _MANIFEST: Final = Kind(
     begin="Give at least one object.",
     shrink="Split it into several templates.",
 )
-
-
-@dataclass(frozen=True)
-class Api:
-    """How a cluster's API server is reached from inside the lab. All but ``server`` are in base64."""
-
-    server: str
-    ca: str
-    cert: str
-    key: str
-
-
-@dataclass(frozen=True)
-class ClusterView:
-    """What templates may know of a cluster. ``addons`` are the names of those that have their home there.
-
-    ``api`` and ``address`` (of its first node) are None until the cluster is there.
-    """
-
-    name: str
-    id: int
-    role: str
-    pod_cidr: str
-    service_cidr: str
-    addons: tuple[str, ...] = ()
-    api: Api | None = None
-    address: str | None = None
-
-
-@dataclass(frozen=True)
-class LabView:
-    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it."""
-
-    name: str
-    clusters: tuple[ClusterView, ...]
-    seed: bytes
-
-    def cluster(self, name: str) -> ClusterView:
-        """Return the cluster called ``name``; KeyError if there is none."""
-        for cluster in self.clusters:
-            if cluster.name == name:
-                return cluster
-        raise KeyError(name)
-
-
-def look(
-    topology: Topology,
-    placed: Iterable[Placed],
-    *,
-    seed: bytes,
-    apis: Mapping[str, Api] | None = None,
-    addresses: Mapping[str, str] | None = None,
-) -> LabView:
-    """Return what templates may know of a lab with ``placed`` on it.
-
-    ``apis`` and ``addresses`` (of a node) are by cluster, as far as the clusters are there.
-    """
-    homes = [each.place for each in placed if each.part == "home"]
-    clusters = tuple(
-        ClusterView(
-            name=cluster.name,
-            id=cluster.id,
-            role=cluster.role,
-            pod_cidr=str(cluster.pod_cidr),
-            service_cidr=str(cluster.service_cidr),
-            addons=tuple(addon for where, addon in homes if where == cluster.name),
-            api=(apis or {}).get(cluster.name),
-            address=(addresses or {}).get(cluster.name),
-        )
-        for cluster in topology.clusters
-    )
-    return LabView(topology.name, clusters, seed)
 
 
 def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
@@ -138,7 +59,7 @@ def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
     problems: list[Problem] = []
     seen: dict[tuple[str, str, str, str], str] = {("", "Namespace", "", placed.addon.namespace): "the lab"}
     for template in placed.templates:
-        things, more = _Template(placed, lab, template).objects()
+        things, more = _Template(Words(placed, lab), template).objects()
         problems += more
         for thing in things:
             if (identity := objects.identity(thing)) in seen:
@@ -154,29 +75,15 @@ def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
     return tuple(made)
 
 
-def render_template(
-    placed: Placed, lab: LabView, template: str, *, more: Mapping[str, Any] | None = None
-) -> tuple[Object, ...]:
-    """Return the objects of one file of the addon, as checks apply them; ``more`` is what else it knows.
+def render_template(words: Words, template: str) -> tuple[Object, ...]:
+    """Return the objects of one file of an addon, as checks apply them, with ``words`` for what it knows.
 
     Raises InputError as :func:`render` does.
     """
-    made, problems = _Template(placed, lab, template, more or {}).objects()
+    made, problems = _Template(words, template).objects()
     if problems:
-        raise _refusal(placed, problems)
+        raise _refusal(words.placed, problems)
     return tuple(made)
-
-
-def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:
-    """Return a secret of a lab: HMAC-SHA256 of ADDON/NAME, or of ADDON/NAME/CLUSTER, as URL-safe text.
-
-    Raises ValueError where a name holds a slash: two secrets could be one.
-    """
-    parts = (addon, name, cluster) if cluster else (addon, name)
-    if any("/" in part for part in parts):
-        raise ValueError(f"the name of a secret has no slash: {shorten('/'.join(parts))}")
-    digest = hmac.new(seed, "/".join(parts).encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).decode()[:SECRET_LENGTH]
 
 
 class _Failed(Exception):
@@ -190,44 +97,12 @@ class _Failed(Exception):
 class _Template:
     """One file of an addon, to be rendered for one cluster."""
 
-    def __init__(
-        self, placed: Placed, lab: LabView, name: str, more: Mapping[str, Any] | None = None
-    ) -> None:
-        self.placed = placed
-        self.lab = lab
+    def __init__(self, words: Words, name: str) -> None:
+        self.placed = words.placed
+        self.lab = words.lab
         self.name = name
-        self.folder = Folder(placed.addon.folder, placed.addon.shown)
-        self.variables = self.known() | dict(more or {})
-        # What no message may quote.
-        self.secrets = {cluster.api.key for cluster in lab.clusters if cluster.api}
-
-    def known(self) -> dict[str, Any]:
-        addon = self.placed.addon
-        return {
-            "lab": self.lab.name,
-            "cluster": self.lab.cluster(self.placed.cluster),
-            "clusters": self.lab.clusters,
-            "addon": SimpleNamespace(
-                name=addon.name, version=addon.upstream.version, namespace=addon.namespace
-            ),
-            "options": SimpleNamespace(**self.placed.options),
-            "image": lambda repository: find_image(addon, repository),
-            "file": self.folder.read,
-            "secret": self.secret,
-        }
-
-    def secret(self, name: str, of: str = "", cluster: str = "") -> str:
-        addon = self.placed.addon
-        if of and of not in (addon.name, *addon.needs, *addon.after):
-            message = f'{addon.name} asks for a secret of "{shorten(of)}", which it does not need'
-            raise Unfit(message, f"State it under needs in {addon.shown}/addon.yaml.")
-        names = [each.name for each in self.lab.clusters]
-        if cluster and cluster not in names:
-            message = f'there is no cluster "{shorten(cluster)}" to have a secret'
-            raise Unfit(message, f"There are {listed(names, most=6)}.")
-        made = secret(self.lab.seed, of or addon.name, name, cluster=cluster)
-        self.secrets |= {made, base64.b64encode(made.encode()).decode()}
-        return made
+        self.folder = words.folder
+        self.words = words
 
     def objects(self) -> tuple[list[Object], list[Problem]]:
         """Return the objects that the file makes, and what is wrong with others."""
@@ -236,9 +111,9 @@ class _Template:
         except _Failed as failure:
             return [], [failure.problem]
         made, problems = self.read(text)
-        if problems and self.masked(text) != text:
+        if problems and self.words.masked(text) != text:
             # Messages quote what they speak of: they are made once more, of a text without secrets.
-            _, masked = self.read(self.masked(text))
+            _, masked = self.read(self.words.masked(text))
             message = "a secret makes this unreadable"
             problems = masked or [
                 Problem(each.position, (), message, "Put it in quotes.", root="manifest") for each in problems
@@ -269,7 +144,7 @@ class _Template:
         try:
             if not self.name.endswith(SUFFIX):
                 return self.folder.read(self.name)
-            return environment(self.folder).get_template(self.name).render(self.variables)
+            return environment(self.folder).get_template(self.name).render(self.words.variables)
         except TemplateSyntaxError as error:
             file = error.filename or f"{self.folder.shown}/{self.name}"
             raise self.failed(Position(file, error.lineno), str(error.message), _CORRECT) from error
@@ -281,13 +156,7 @@ class _Template:
             raise self.failed(self.line_of(error), f"this cannot be rendered: {error}", _CORRECT) from error
 
     def failed(self, at: Position, message: str, remedy: str) -> _Failed:
-        return _Failed(Problem(at, (), self.masked(message).rstrip("."), remedy, root="template"))
-
-    def masked(self, text: str) -> str:
-        """Return ``text`` with as many crosses in place of each secret as it has characters."""
-        for hidden in self.secrets:
-            text = text.replace(hidden, "x" * len(hidden))
-        return text
+        return _Failed(Problem(at, (), self.words.masked(message).rstrip("."), remedy, root="template"))
 
     def line_of(self, error: BaseException) -> Position:
         """Return the innermost place in the addon's files that an error came from.
@@ -310,8 +179,8 @@ class _Template:
             return "Ask for it only where it is: {% if ... %}."
         if unknown is None:
             return "Correct the name."
-        guess = nearest(unknown[1], self.variables)
-        return f'Did you mean "{guess}"?' if guess else f"Known here: {listed(self.variables)}."
+        guess = nearest(unknown[1], self.words.variables)
+        return f'Did you mean "{guess}"?' if guess else f"Known here: {listed(self.words.variables)}."
 
 
 def _finished(placed: Placed, lab: LabView, thing: Object) -> Object:

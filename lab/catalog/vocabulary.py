@@ -280,7 +280,7 @@ ADDON: Final = Block(
     (
         Field("version", Choice((VERSION,)), f"Version of this vocabulary: {VERSION}.", required=True),
         Field("summary", _sentence, "What it is for, in one line.", required=True),
-        Field("upstream", _upstream, "The program that it installs.", required=True),
+        Field("upstream", _upstream, "The program that it installs. Left out where that is part of the lab."),
         Field(
             "on",
             _places,
@@ -349,7 +349,7 @@ FORMAT: Final = Format(
         most_bytes=64 * 1024,
         most_values=5_000,
         most_levels=24,
-        begin="Begin with version, summary, upstream, on, memory and templates.",
+        begin="Begin with version, summary, on, memory and templates.",
         shrink="Put what is long into files of the addon's folder.",
         template="Write a word before the colon, and put {{ templates }} in quotes.",
     ),

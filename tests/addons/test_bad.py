@@ -14,7 +14,8 @@ import pytest
 
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
-from lab.catalog.render import look, render
+from lab.catalog.render import render
+from lab.catalog.words import look
 from lab.errors import InputError
 from lab.topology.read import read_topology
 

@@ -12,7 +12,8 @@ import yaml
 
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
-from lab.catalog.render import look, render
+from lab.catalog.render import render
+from lab.catalog.words import look
 from lab.images.catalog import catalog as images
 from lab.settings import PROJECT
 from lab.topology.model import Topology

@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.catalog.addon import Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import Placed, place
-from lab.catalog.render import LabView, look
+from lab.catalog.words import LabView, look
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lab.catalog.objects import fingerprint
-from lab.catalog.render import Api, look, render, render_template, secret
+from lab.catalog.render import render, render_template
+from lab.catalog.words import Api, Words, look, secret
 from lab.errors import InputError
 from tests.unit.catalog.addons import CONFIG, placed, topology, view, write
 
@@ -212,11 +213,11 @@ def test_a_checks_template_knows_more(tmp_path: Path) -> None:
     more = "checks: [{id: c, summary: s, steps: [{apply: {template: probe.j2}}]}]\n"
     write(tmp_path, more=more, probe__j2=CONFIG + "data: {a: '{{ nonce }}'}\n")
     [there], lab = view(tmp_path, "[{use: x, on: a}]")
-    [made] = render_template(there, lab, "probe.j2", more={"nonce": "n1"})
+    [made] = render_template(Words(there, lab, more={"nonce": "n1"}), "probe.j2")
     assert made["data"] == {"a": "n1"}
     assert made["metadata"]["namespace"] == "x"
     with pytest.raises(InputError) as caught:
-        render_template(there, lab, "probe.j2", more={"nonec": "n1"})
+        render_template(Words(there, lab, more={"nonec": "n1"}), "probe.j2")
     assert caught.value.details == (
         'addons/x/probe.j2:4:1 template: "nonce" is not known. Did you mean "nonec"?'
     )
