@@ -46,7 +46,8 @@ from bench.common import (
 from bench.registry import registry
 from lab import console, observe
 from lab.clients import docker, process
-from lab.clients.kube import Kube, Refused, Unreachable
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Refused, Unreachable
 from lab.clients.wait import wait_until
 from lab.down import down
 from lab.errors import InputError

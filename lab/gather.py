@@ -31,7 +31,8 @@ from typing import Any, Self
 from lab import __version__, console, observe, ready, redact
 from lab import up as story
 from lab.clients import docker
-from lab.clients.kube import Kube, Unreachable
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Unreachable
 from lab.errors import HostError, InputError, LabError
 from lab.host import facts
 from lab.mesh import check, cilium

@@ -12,12 +12,12 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import ProvisionError, TemporaryError
+from lab.clients.kube_objects import Node, Reference, Refused, Unreachable, Workload
+from lab.errors import ProvisionError
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -29,44 +29,6 @@ FIELD_MANAGER = "multicluster-lab"
 """Who owns the fields that we apply, as the API server records it."""
 
 DEFAULT_TIMEOUT_S = 15.0
-
-
-class Unreachable(TemporaryError):
-    """The API server does not answer (yet)."""
-
-
-class Refused(ProvisionError):
-    """The API server answered, and said no. ``status`` is its HTTP status code."""
-
-    def __init__(self, brief: str, *, details: str, status: int) -> None:
-        super().__init__(brief, details=details)
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Node:
-    """A node of a cluster, as its API server sees it."""
-
-    name: str
-    ready: bool
-    labels: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A Deployment, DaemonSet or StatefulSet: how many replicas are wanted, and how many serve."""
-
-    kind: str
-    name: str
-    wanted: int
-    ready: int
-    current: bool
-    """Whether the controller has seen the newest specification, and every replica follows it."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Every replica serves, in the version that was asked for."""
-        return self.current and self.ready >= self.wanted > 0
 
 
 class Kube:
@@ -104,23 +66,34 @@ class Kube:
         timeout: float = DEFAULT_TIMEOUT_S,
     ) -> str:
         """The raw answer to ``method path``, as text; for paths that have no typed method here."""
+        return self._answer(method, path, query, body, {"Content-Type": content_type}, timeout)[1]
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: object,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> tuple[int, str]:
         from kubernetes.client.exceptions import ApiException
 
         with _converted(f"{method} {path}"):
-            verb, url, headers, content, _ = self._api.param_serialize(
+            verb, url, sent, content, _ = self._api.param_serialize(
                 method,
                 path,
                 query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json, */*", "Content-Type": content_type},
+                header_params={"Accept": "application/json, */*", **headers},
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = self._api.call_api(verb, url, headers, content, _request_timeout=timeout)
+            response = self._api.call_api(verb, url, sent, content, _request_timeout=timeout)
             data: bytes = response.read()  # type: ignore[no-untyped-call]
             text = data.decode("utf-8", errors="replace")
             if response.status >= 400:
                 raise ApiException(status=response.status, reason=response.reason, body=text)
-            return text
+            return response.status, text
 
     def get(
         self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = DEFAULT_TIMEOUT_S
@@ -180,8 +153,22 @@ class Kube:
         items = self.get(f"/api/v1/namespaces/{namespace}/secrets", query={"labelSelector": labels})["items"]
         return [item["metadata"] for item in items]
 
-    def apply(self, manifests: Sequence[Mapping[str, Any]]) -> None:
-        """Apply ``manifests`` on the server, in order; what others own is taken over."""
+    def job_is_done(self, namespace: str, name: str) -> bool:
+        """Whether there is such a Job and it has completed."""
+        try:
+            job = self.get(f"/apis/batch/v1/namespaces/{namespace}/jobs/{name}")
+        except Refused as error:
+            if error.status == 404:
+                return False
+            raise
+        conditions = job.get("status", {}).get("conditions", ())
+        return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
+
+    def apply(self, manifests: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> None:
+        """Apply ``manifests`` on the server, in order; what others own is taken over.
+
+        With ``dry_run`` the server decides as it would, admission included, and changes nothing.
+        """
         for manifest in manifests:
             metadata = manifest["metadata"]
             with _converted(f"apply {manifest['kind']} {metadata['name']}"):
@@ -194,6 +181,7 @@ class Kube:
                     namespace=metadata.get("namespace"),
                     field_manager=FIELD_MANAGER,
                     force_conflicts=True,
+                    **({"dry_run": "All"} if dry_run else {}),
                     _request_timeout=DEFAULT_TIMEOUT_S,
                 )
 
@@ -208,6 +196,58 @@ class Kube:
         except Refused as error:
             if error.status != 404:
                 raise
+
+    def remove(self, reference: Reference) -> None:
+        """Have an object removed, with what it owns. It may still be there for a while.
+
+        Nothing happens if it is not there, or if the cluster does not know its kind any more.
+        """
+        if path := self._path(reference):
+            self.delete(path)
+
+    def exists(self, reference: Reference) -> bool:
+        """Whether there is such an object, perhaps on its way out."""
+        path = self._path(reference)
+        if not path:
+            return False
+        try:
+            self.request("GET", path)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def _path(self, reference: Reference) -> str:
+        """Where the API has the object; empty where it does not know such a kind."""
+        from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+        with _converted(f"find {reference.kind}"):
+            try:
+                resource = self._dynamic.resources.get(api_version=reference.api_version, kind=reference.kind)
+            except ResourceNotFoundError:
+                return ""
+            return str(resource.path(name=reference.name, namespace=reference.namespace or None))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        timeout: float = DEFAULT_TIMEOUT_S,
+    ) -> tuple[int, str]:
+        """The status and the text of the answer to ``method path``, whatever they are.
+
+        ``headers`` are added to the usual ones. Raises :class:`Unreachable` as every method does: without
+        an answer, and for a service that serves nothing yet.
+        """
+        kept = {"Content-Type": "application/json", **(headers or {})}
+        try:
+            return self._answer(method, path, None, body, kept, timeout)
+        except Refused as error:
+            return error.status, error.body
 
     def ask_pod(
         self,
@@ -342,7 +382,7 @@ def _converted(what: str) -> Iterator[None]:
         no_roles_yet = error.status == 403 and ' is forbidden: User "' in str(message)
         if error.status in {0, 429, 500, 502, 503, 504} or no_roles_yet:
             raise Unreachable(f"{what}: the API server answered {error.status}", details=message) from error
-        raise Refused(f"{what} was refused", details=message, status=error.status) from error
+        raise Refused(f"{what} was refused", details=message, status=error.status, body=body) from error
     except ResourceNotFoundError as error:
         raise Unreachable(
             f"{what}: the API server does not know this kind (yet)", details=str(error)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.clients.kube import Kube, Refused
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Refused
 from lab.settings import LABEL
 from lab.topology.model import Topology
 

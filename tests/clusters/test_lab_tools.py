@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from lab import gather, kubeconfig, status
-from lab.clients.kube import Kube, Refused
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Refused
 from lab.clients.wait import wait_until
 from lab.errors import InputError, LabError, ProvisionError
 from lab.mesh import check

@@ -17,7 +17,7 @@ from lab import gather, ready, state, up, workspace
 from lab.clients import docker
 from lab.clients.docker_cli import EngineUnreachable, Reason
 from lab.clients.docker_objects import Container
-from lab.clients.kube import Refused, Unreachable
+from lab.clients.kube_objects import Refused, Unreachable
 from lab.errors import HostError, InputError, ProvisionError
 from lab.host import facts
 from lab.providers.base import ClusterState, NodeState

@@ -21,7 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from lab.clients.kube import Kube, Node, Refused, Unreachable, Workload
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Node, Refused, Unreachable, Workload
 from lab.errors import ProvisionError, TemporaryError
 
 

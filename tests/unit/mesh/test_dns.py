@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from lab.clients.kube import Kube, Refused
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Refused
 from lab.mesh import dns
 from tests.unit.labs import topology
 
