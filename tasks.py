@@ -14,7 +14,8 @@ YES = {"yes": "agree to everything, ask nothing"}
 JSON = {"json": "print JSON, for scripts"}
 MAKING = {
     "images": "where images come from: auto, registry or source",
-    "only": "addons to install, comma-separated (mesh: none)",
+    "only": "addons to install, comma-separated, with all that they need (mesh: none)",
+    "without": "addons to leave out, comma-separated, with all that need them",
     "isolated": "let nothing that runs in the lab send packets off this machine",
 }
 
@@ -28,6 +29,7 @@ def up(
     name: str = "",
     images: str = "auto",
     only: str = "",
+    without: str = "",
     isolated: bool = False,
     recreate: bool = False,
     yes: bool = False,
@@ -35,7 +37,16 @@ def up(
     """Make the lab, or finish making it, and prove that it works."""
     from lab import commands
 
-    commands.up(topology, name=name, images=images, only=only, isolated=isolated, recreate=recreate, yes=yes)
+    commands.up(
+        topology,
+        name=name,
+        images=images,
+        only=only,
+        without=without,
+        isolated=isolated,
+        recreate=recreate,
+        yes=yes,
+    )
 
 
 @task(help={**LAB, **MAKING, **JSON})
@@ -45,13 +56,16 @@ def plan(
     name: str = "",
     images: str = "auto",
     only: str = "",
+    without: str = "",
     isolated: bool = False,
     json: bool = False,
 ) -> None:
     """Show what `up` would do, and what is done already. Changes nothing."""
     from lab import commands
 
-    commands.plan(topology, name=name, images=images, only=only, isolated=isolated, json=json)
+    commands.plan(
+        topology, name=name, images=images, only=only, without=without, isolated=isolated, json=json
+    )
 
 
 @task(help={**LAB, **JSON})

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
 from lab import observe
+from lab.catalog.place import Placed
 from lab.clients import docker
 from lab.clients.helm import Helm
 from lab.clients.wait import wait_until
 from lab.engine.run import Action, Context
-from lab.errors import CheckFailed, InputError, LabError
+from lab.errors import CheckFailed, InputError, ProvisionError
 from lab.host import sandbox
+from lab.images.carry import carry
+from lab.installed import Installed
 from lab.mesh import check, cilium, dns
-from lab.mesh.check import CheckResult
 from lab.mesh.redial import redial
 from lab.plan.step import Step
-from lab.providers.base import ClusterState, Provider
+from lab.platform.check import Runner
+from lab.platform.install import Installer, hopeless, missing
+from lab.platform.record import records
+from lab.providers.base import Provider
 from lab.providers.kind import bridge_name
+from lab.result import CheckResult
 from lab.supply import Supply
 from lab.topology.model import Cluster
 from lab.workspace import Workspace, states
+
+_CHECKS_AT_ONCE = 8
+"""Most of a check's time is waiting."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,7 @@ class Maker:
 
     workspace: Workspace
     supply: Supply
+    placed: tuple[Placed, ...] = ()
     recreate: bool = False
 
     def actions(self) -> Mapping[str, Action]:
@@ -46,6 +57,10 @@ class Maker:
             "cilium": self.install_cilium,
             "network": self.wait_for_network,
             "mesh": self.wait_for_mesh,
+            "carry": self.carry_images,
+            "addon": self.install_addon,
+            "addon-ready": self.wait_for_addon,
+            "addon-remove": self.remove_addon,
             "verify": self.verify,
         }
 
@@ -124,8 +139,40 @@ class Maker:
         if self.workspace.topology.mesh.kind == "cilium":
             self._wait(step, context, "the agents", lambda _: redial(self.workspace.kubes[name]))
 
+    def carry_images(self, step: Step, context: Context) -> None:
+        """Bring the images of addons into the nodes of a cluster that was made without them."""
+        provider, timeout = self.workspace.provider(), self.workspace.settings.timeouts.image_transfer
+        lacking = observe.missing_images(self._installed(), self._cluster(step).name)
+        for node, images in lacking.items():
+            for image in images:
+                context.say(f"{image} into {node}")
+                carry(provider.run_on, node, self.supply.archive(image), timeout=timeout)
+
+    def install_addon(self, step: Step, context: Context) -> None:
+        """Apply an addon's objects, and remove what it has no more."""
+        addons = self._installed()
+        self._installer(step, context).install(addons.wanted(addons.find(*_place(step))))
+
+    def wait_for_addon(self, step: Step, context: Context) -> None:
+        """Wait until an addon's workloads are ready."""
+        cluster, name = _place(step)
+        ready, kube = self._installed().find(cluster, name).addon.ready, self.workspace.kubes[cluster]
+
+        def look(_: str) -> str | None:
+            if why := hopeless(kube, name, ready):
+                raise ProvisionError(f"{name} does not become ready: {why}")
+            return missing(kube, ready)
+
+        self._wait(step, context, name, look)
+
+    def remove_addon(self, step: Step, context: Context) -> None:
+        """Remove what is left of an addon that the topology has no more."""
+        cluster, name = _place(step)
+        if record := records(self.workspace.kubes[cluster]).get(name):
+            self._installer(step, context).remove(record)
+
     def verify(self, step: Step, context: Context) -> None:
-        """Prove the data path; remember for which nodes it was proved."""
+        """Prove the data path and every addon; remember for which nodes they were proved."""
         held = 0
 
         def count(result: CheckResult) -> None:
@@ -133,7 +180,20 @@ class Maker:
             held += result.ok
             context.say(f"{held} checks hold; {result.id} {'holds' if result.ok else 'FAILED'}")
 
-        prove(self.workspace, on_result=count, cancelled=context.cancelled)
+        prove(self.workspace, self.placed, on_result=count, cancelled=context.cancelled)
+
+    def _installed(self) -> Installed:
+        # Made anew for each step: nodes get their addresses meanwhile.
+        return Installed(self.workspace, self.placed, states(self.workspace))
+
+    def _installer(self, step: Step, context: Context) -> Installer:
+        return Installer(
+            self.workspace.kubes[self._cluster(step).name],
+            self.workspace.lab,
+            timeout=self.workspace.settings.timeouts.addon_ready,
+            cancelled=context.cancelled,
+            say=context.say,
+        )
 
     def _prepare_probe(self, cluster: str) -> None:
         check.prepare(self.workspace.topology, cluster, self.workspace.kubes[cluster])
@@ -191,18 +251,31 @@ class Maker:
         return self.workspace.topology.cluster(step.cluster or "")
 
 
+def _place(step: Step) -> tuple[str, str]:
+    """The cluster and the addon that a step is about: CLUSTER/ADDON, perhaps with a part more."""
+    cluster, addon, *_ = step.id.split("/")
+    return cluster, addon
+
+
 def prove(
-    workspace: Workspace, *, on_result: Callable[[CheckResult], None], cancelled: Event | None = None
+    workspace: Workspace,
+    placed: tuple[Placed, ...],
+    *,
+    on_result: Callable[[CheckResult], None],
+    cancelled: Event | None = None,
 ) -> list[CheckResult]:
-    """Run every check of the mesh, as :func:`examine` does.
+    """Make every check of the mesh and of addons, as :func:`examine` does.
 
     Raises :class:`CheckFailed` with each check that did not hold and what was seen.
     """
-    results = examine(workspace, states(workspace), on_result=on_result, cancelled=cancelled)
+    nodes = states(workspace)
+    results = examine(
+        Installed(workspace, placed, nodes), on_result=on_result, cancelled=cancelled or Event()
+    )
     failed = [result for result in results if not result.ok]
     if failed:
         raise CheckFailed(
-            f"{len(failed)} of {len(results)} checks of the mesh did not hold",
+            f"{len(failed)} of {len(results)} checks did not hold",
             details="\n".join(f"{result.id}: {result.evidence}" for result in failed),
             remedy=f"See what the clusters say: ./invoke gather{workspace.arguments}",
         )
@@ -210,13 +283,13 @@ def prove(
 
 
 def examine(
-    workspace: Workspace,
-    nodes: Mapping[str, ClusterState],
-    *,
-    on_result: Callable[[CheckResult], None],
-    cancelled: Event | None = None,
+    addons: Installed, *, on_result: Callable[[CheckResult], None], cancelled: Event
 ) -> list[CheckResult]:
-    """The result of every check of the mesh; that all hold is remembered, for ``nodes`` as they run."""
+    """The result of every check of the mesh, then of every addon's.
+
+    Whether all hold is remembered, for the nodes as they run.
+    """
+    workspace, nodes = addons.workspace, addons.nodes
     results = check.run(
         workspace.topology,
         workspace.kubes,
@@ -226,35 +299,23 @@ def examine(
         on_result=on_result,
         cancelled=cancelled,
     )
-    if all(result.ok for result in results):
-        workspace.folder.write("verified", observe.generation(nodes))
+    results += addon_checks(addons, on_result=on_result, cancelled=cancelled)
+    proved = all(result.ok for result in results)
+    workspace.folder.write("verified", observe.generation(nodes) if proved else "")
     return results
 
 
-def evidence(workspace: Workspace, step: Step) -> str:
-    """What a cluster says of itself when a step on it has failed: events, and pods that do not run."""
-    if step.cluster is None:
-        return ""
-    kube = workspace.kubes[step.cluster]
-    if not kube.kubeconfig.exists():
-        return ""
-    lines = []
-    for pod in kube.pods(cilium.NAMESPACE):
-        for status in (
-            *pod["status"].get("initContainerStatuses", ()),
-            *pod["status"].get("containerStatuses", ()),
-        ):
-            reason = (status.get("state", {}).get("waiting") or {}).get("reason", "")
-            if reason and reason not in {"PodInitializing", "ContainerCreating"}:
-                name = pod["metadata"]["name"]
-                lines.append(f"{name}/{status['name']}: {reason}")
-                lines += _last_words(workspace, step.cluster, name, status["name"])
-    return "\n".join([*lines, *kube.warnings(limit=8)])
-
-
-def _last_words(workspace: Workspace, cluster: str, pod: str, container: str) -> list[str]:
-    try:
-        log = workspace.kubes[cluster].log(cilium.NAMESPACE, pod, container=container, lines=5)
-    except LabError:
+def addon_checks(
+    addons: Installed, *, on_result: Callable[[CheckResult], None], cancelled: Event
+) -> list[CheckResult]:
+    """The result of every addon's own checks, in the order of addons and clusters, several at once."""
+    subjects = addons.subjects()
+    if not subjects:
         return []
-    return [f"    {line}" for line in log.splitlines()]
+    runner = Runner(addons.view, addons.workspace.kubes, cancelled)
+    results = []
+    with ThreadPoolExecutor(max_workers=_CHECKS_AT_ONCE) as pool:
+        for result in pool.map(runner.run, subjects):
+            results.append(result)
+            on_result(result)
+    return results

@@ -10,19 +10,17 @@ from lab.catalog.addon import Addon, Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.images.catalog import catalog as images
-from lab.settings import PROJECT
+from lab.settings import Settings
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES
-
-ADDONS = PROJECT / "addons"
 
 Clusters = Mapping[str, tuple[str, ...]]
 """For each addon of a topology, the clusters that it is on."""
 
 
-def catalog() -> Catalog:
+def catalog(settings: Settings) -> Catalog:
     """Read every addon. Raises :class:`lab.errors.InputError` for what is wrong with any of them."""
-    return load_catalog(ADDONS, images=images())
+    return load_catalog(settings.addons, images=images())
 
 
 def clusters_of(topology: str, found: Catalog) -> Clusters:

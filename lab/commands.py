@@ -10,7 +10,15 @@ from lab.settings import PROJECT, Settings, from_environment
 
 
 def up(
-    topology: str, *, name: str, images: str, only: str, isolated: bool, recreate: bool, yes: bool
+    topology: str,
+    *,
+    name: str,
+    images: str,
+    only: str,
+    without: str,
+    isolated: bool,
+    recreate: bool,
+    yes: bool,
 ) -> None:
     """Make the lab, then say what there is now and what to do with it."""
     from lab import up as story
@@ -22,6 +30,7 @@ def up(
         name=name or None,
         images=images,
         only=only,
+        without=without,
         isolated=isolated,
         recreate=recreate,
         yes=yes,
@@ -33,7 +42,9 @@ def up(
         return
     contexts = ", ".join(f"{plan.lab}-{cluster.name}" for cluster in plan.clusters)
     arguments = naming(topology, name)
-    console.out(f"{plan.lab} is up: {len(plan.clusters)} clusters in one mesh, in {took}.")
+    addons = {step.id.split("/")[1] for step in plan.steps if step.kind == "addon"}
+    having = f", {len(addons)} addon{'s' if len(addons) > 1 else ''}" if addons else ""
+    console.out(f"{plan.lab} is up: {len(plan.clusters)} clusters in one mesh{having}, in {took}.")
     console.out(f"Contexts: {contexts}")
     first = f"{plan.lab}-{plan.clusters[0].name}"
     console.out(
@@ -43,11 +54,20 @@ def up(
     console.out(f"Look: ./invoke status{arguments}   Remove: ./invoke down{arguments}")
 
 
-def plan(topology: str, *, name: str, images: str, only: str, isolated: bool, json: bool) -> None:
+def plan(
+    topology: str, *, name: str, images: str, only: str, without: str, isolated: bool, json: bool
+) -> None:
     """Print the plan as a tree per cluster, or as JSON."""
     from lab import up as story
 
-    request = story.Request(topology=topology, name=name or None, images=images, only=only, isolated=isolated)
+    request = story.Request(
+        topology=topology,
+        name=name or None,
+        images=images,
+        only=only,
+        without=without,
+        isolated=isolated,
+    )
     made = story.plan(from_environment(), request)
     if json:
         console.out_json(made.as_json())
@@ -83,6 +103,7 @@ def doctor(topology: str, *, name: str, json: bool) -> None:
 def status(topology: str, *, name: str, watch: bool, json: bool) -> None:
     """Print what there is of the lab."""
     from lab import status as looking
+    from lab.status_view import show
 
     settings = from_environment()
     while True:
@@ -90,7 +111,7 @@ def status(topology: str, *, name: str, watch: bool, json: bool) -> None:
         if json:
             console.out_json(seen.as_json())
         else:
-            looking.show(seen, clear=watch)
+            show(seen, clear=watch)
         if not watch:
             return
         time.sleep(2)
@@ -137,11 +158,13 @@ def gather(topology: str, *, name: str, output: str) -> None:
 
 def images(topology: str, *, name: str, images: str, json: bool) -> None:
     """List what a lab is made of."""
+    from lab.installed import images_of, placed
     from lab.supply import supply
     from lab.workspace import open_workspace
 
     settings = from_environment()
-    made_of = supply(settings, open_workspace(settings, topology, name=name or None).topology, images=images)
+    workspace = open_workspace(settings, topology, name=name or None)
+    made_of = supply(settings, workspace.topology, images=images, addons=images_of(placed(workspace)))
     steps = made_of.steps()
     if json:
         console.out_json(
@@ -181,7 +204,7 @@ def addons(topology: str, *, json: bool) -> None:
     """List the addons that there are; with ``topology``, on which of its clusters each is."""
     from lab import addons as listing
 
-    found = listing.catalog()
+    found = listing.catalog(from_environment())
     clusters = listing.clusters_of(topology, found) if topology else None
     if json:
         console.out_json({"addons": [listing.as_json(addon, clusters) for addon in found.addons.values()]})
@@ -217,10 +240,12 @@ def test(*, tier: str, long: bool, yes: bool) -> None:
 
 
 def _everything_cached(settings: Settings) -> bool:
+    from lab.installed import images_of, placed
     from lab.supply import everything_cached
     from lab.workspace import open_workspace
 
-    return everything_cached(settings, open_workspace(settings, "hub-spoke", name="test").topology)
+    workspace = open_workspace(settings, "hub-spoke", name="test")
+    return everything_cached(settings, workspace.topology, addons=images_of(placed(workspace)))
 
 
 def _name_of(topology: str) -> str:

@@ -6,12 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
+from lab.catalog.place import Placed
 from lab.clients import docker
 from lab.errors import LabError
 from lab.host import sandbox
+from lab.images import carry
 from lab.images.node import NodeImage
+from lab.installed import Installed
 from lab.mesh import ca, check, cilium, dns
+from lab.plan.addons import SeenAddons
 from lab.plan.resolve import Seen, SeenCluster
+from lab.platform.install import missing
+from lab.platform.record import Record, records
 from lab.providers.base import ClusterState
 from lab.providers.kind import control_plane_endpoint
 from lab.settings import LABEL
@@ -24,18 +30,19 @@ CILIUM = "v1.19.5"
 DNS = ("Deployment", "coredns")
 
 
-def observe(workspace: Workspace, *, node_image: NodeImage | None) -> Seen:
+def observe(workspace: Workspace, *, node_image: NodeImage | None, placed: tuple[Placed, ...] = ()) -> Seen:
     """What was seen of the lab. Changes nothing; takes about a second for three running clusters.
 
-    ``node_image`` is the one that new nodes would be made of. Without a container engine, nothing
-    is seen.
+    ``node_image`` is the one that new nodes would be made of, ``placed`` the addons that are wanted.
+    Without a container engine, nothing is seen.
     """
     try:
         network = bool(docker.networks(label=f"{LABEL}={workspace.lab}"))
     except docker.EngineUnreachable:
         return Seen()
     nodes = states(workspace)
-    clusters = workspace.on_each(lambda name: _cluster(workspace, workspace.topology.cluster(name), nodes))
+    addons = Installed(workspace, placed, nodes)
+    clusters = workspace.on_each(lambda name: _cluster(addons, workspace.topology.cluster(name)))
     return Seen(
         network=network,
         isolated=workspace.isolated and sandbox.available() and sandbox.isolation(workspace.lab),
@@ -119,7 +126,8 @@ def _missing_workloads(workspace: Workspace, cluster: str, wanted: Iterable[tupl
     return None
 
 
-def _cluster(workspace: Workspace, cluster: Cluster, nodes: Mapping[str, ClusterState]) -> SeenCluster:
+def _cluster(addons: Installed, cluster: Cluster) -> SeenCluster:
+    workspace, nodes = addons.workspace, addons.nodes
     state = nodes.get(cluster.name)
     kube = workspace.kubes[cluster.name]
     # The kubeconfig is the last thing that a creation writes: without it, the nodes are half made.
@@ -145,7 +153,38 @@ def _cluster(workspace: Workspace, cluster: Cluster, nodes: Mapping[str, Cluster
             configured=configured,
             networked=missing_network(workspace, cluster.name) is None,
             meshed=missing_mesh(workspace, cluster.name) is None,
+            addons=_addons(addons, cluster.name),
         )
     except LabError:
         # It answered a moment ago and does not now: up has to look again, step by step.
         return SeenCluster(whole=True)
+
+
+def _addons(addons: Installed, cluster: str) -> SeenAddons:
+    kube = addons.workspace.kubes[cluster]
+    there = records(kube)
+    placed = addons.on(cluster)
+    # Every addon of the topology stays, also one that is not asked for this time.
+    kept = {use.use for use in addons.workspace.topology.addons}
+    current = [each for each in placed if _is_current(addons, each, there.get(each.addon.name))]
+    return SeenAddons(
+        current=frozenset(each.addon.name for each in current),
+        ready=frozenset(each.addon.name for each in current if not missing(kube, each.addon.ready)),
+        carried=not missing_images(addons, cluster),
+        leaving={name: record.needs for name, record in there.items() if name not in kept},
+    )
+
+
+def _is_current(addons: Installed, each: Placed, record: Record | None) -> bool:
+    return record is not None and record.fingerprint == addons.wanted(each).record.fingerprint
+
+
+def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:
+    """The images of its addons that a cluster's nodes lack, by node; nodes that lack none are left out."""
+    wanted = sorted({image for each in addons.on(cluster) for image in each.addon.images})
+    if not wanted:
+        return {}
+    provider = addons.workspace.provider()
+    nodes = [node for node in addons.nodes[cluster].nodes if node.role != "load-balancer"]
+    lacking = {node.name: carry.missing(provider.run_on, node.name, wanted) for node in nodes}
+    return {node: images for node, images in lacking.items() if images}

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 
 from lab import console
+from lab.addons import catalog
+from lab.catalog.place import place
 from lab.clients import docker
 from lab.errors import InputError
 from lab.host import doctor, facts, prepare, tools
@@ -67,7 +69,7 @@ def _examine(
     }
     return doctor.examine(
         found,
-        budget=budget(topology, still_to_make=still_to_make),
+        budget=budget(topology, place(topology, catalog(settings)), still_to_make=still_to_make),
         tools=[tools.state(name, settings) for name in tools.tools()],
         address_problems=problems,
         ports=ports,

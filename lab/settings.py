@@ -52,6 +52,9 @@ class Timeouts:
     mesh_ready: float = 600
     """From Helm's return until agents and mesh API servers are ready."""
 
+    addon_ready: float = 600
+    """Until an addon's workloads are ready, or an object's kind is known."""
+
     data_path: float = 180
     """Until every ordered pair of clusters passes its data-path proof."""
 
@@ -76,6 +79,9 @@ class Settings:
     """Every lab is kept from sending packets off the machine, as if ``--isolated`` were given
     (``LAB_ISOLATED=1``)."""
 
+    addons: Path = PROJECT / "addons"
+    """The folder with a folder for each addon (``LAB_ADDONS``)."""
+
     mirrors: dict[str, str] = field(default_factory=dict)
     """Registry host to mirror, from ``LAB_MIRRORS="docker.io=proxy.example:5000,quay.io=..."``."""
 
@@ -95,6 +101,7 @@ def from_environment() -> Settings:
         cache=_folder("LAB_CACHE", platformdirs.user_cache_dir(APP)),
         state=_folder("LAB_STATE", platformdirs.user_state_dir(APP)),
         isolated=_flag("LAB_ISOLATED"),
+        addons=_folder("LAB_ADDONS", str(PROJECT / "addons")),
         mirrors=_mirrors(os.environ.get("LAB_MIRRORS", "")),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,15 @@ class LabFolder:
         self.write(
             "addresses.json", json.dumps({"node_cidr": str(kept.node_cidr), "clusters": clusters}, indent=1)
         )
+
+    def seed(self) -> bytes:
+        """What the lab's secrets are derived from; empty before :meth:`make_seed`."""
+        return bytes.fromhex(self.read("seed"))
+
+    def make_seed(self) -> None:
+        """Make the seed, unless there is one: it is kept until the lab is removed."""
+        if not self.seed():
+            self.write("seed", secrets.token_hex(32))
 
     def write(self, name: str, text: str) -> None:
         """Write a small file, whole or not at all."""

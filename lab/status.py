@@ -8,23 +8,23 @@ pass: that is what ``verify`` is for, and when it last held is shown beside.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import logging
 import re
-import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lab import console, observe
+from lab import observe
+from lab.catalog.place import Placed
 from lab.clients.kube import Kube
 from lab.errors import LabError
+from lab.installed import placed
 from lab.mesh import cilium
+from lab.platform.install import missing
+from lab.platform.record import Record, records
 from lab.providers.base import ClusterState
 from lab.settings import Settings
 from lab.topology.model import Cluster
@@ -80,6 +80,21 @@ class Link:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AddonStatus:
+    """An addon on a cluster: ``detail`` is what it lacks, in words; empty when it is ready."""
+
+    cluster: str
+    name: str
+    version: str
+    detail: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is installed, and all its workloads are ready."""
+        return not self.detail
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """A lab at one moment."""
 
@@ -88,6 +103,7 @@ class Status:
     """What names the lab on a command line."""
 
     clusters: tuple[ClusterStatus, ...]
+    addons: tuple[AddonStatus, ...]
     mesh: tuple[Link, ...]
     """Every ordered pair of clusters; none where the topology wants no mesh."""
 
@@ -110,7 +126,16 @@ class Status:
                 for cluster in self.clusters
             ],
             "mesh": [{"from": link.source, "to": link.target, "ok": link.ok} for link in self.mesh],
-            "addons": [],
+            "addons": [
+                {
+                    "cluster": addon.cluster,
+                    "name": addon.name,
+                    "ready": addon.ready,
+                    "version": addon.version,
+                    "detail": addon.detail,
+                }
+                for addon in self.addons
+            ],
         }
 
 
@@ -125,7 +150,8 @@ def look(settings: Settings, topology: str, *, name: str | None) -> Status:
     with ThreadPoolExecutor(max_workers=1) as pool:
         # The engine takes two seconds to measure memory: the clusters are asked meanwhile.
         measuring = pool.submit(_memory, workspace) if nodes else None
-        seen = workspace.on_each(lambda cluster: _look(workspace, cluster, nodes))
+        addons = placed(workspace)
+        seen = workspace.on_each(lambda cluster: _look(workspace, cluster, nodes, addons))
         memory = measuring.result() if measuring else {}
     return Status(
         lab=workspace.lab,
@@ -142,83 +168,15 @@ def look(settings: Settings, topology: str, *, name: str | None) -> Status:
             )
             for cluster in workspace.topology.clusters
         ),
+        addons=tuple(addon for each in seen.values() for addon in each.addons),
         mesh=tuple(link for each in seen.values() for link in each.links),
         proved=_proved(workspace, nodes),
         at=datetime.now(UTC),
     )
 
 
-def show(status: Status, *, clear: bool) -> None:
-    """Print ``status`` for a person, on stdout.
-
-    With ``clear`` it replaces what was shown before; where the terminal cannot, it follows with the time.
-    """
-    if not clear:
-        _print(status)
-    elif console.is_rich(sys.stdout):
-        with contextlib.redirect_stdout(_Frame()) as frame:
-            _print(status)
-            console.out(f"{status.at.astimezone():%H:%M:%S}; Ctrl-C ends.")
-        sys.stdout.write(_over(frame.getvalue(), height=shutil.get_terminal_size().lines))
-        sys.stdout.flush()
-    else:
-        console.out(f"-- {status.at:%Y-%m-%dT%H:%M:%SZ}")
-        _print(status)
-
-
-class _Frame(io.StringIO):
-    """What is drawn as on a terminal, and then put there in one piece: nothing flickers."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-def _over(text: str, *, height: int) -> str:
-    """``text`` over what stands on a screen of ``height`` lines, from its first line on."""
-    lines = text.splitlines()[: height - 1]
-    # Home; every line with its rest erased; then all below.
-    return "\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
-
-
-def _print(status: Status) -> None:
-    if all(cluster.state == _ABSENT for cluster in status.clusters):
-        console.out(f"There is no lab {status.lab}. Make it: ./invoke up{status.arguments}")
-        return
-    console.table(
-        ("cluster", "role", "API server", "nodes ready", "memory", "mesh peers"),
-        [
-            (
-                cluster.name,
-                cluster.role,
-                cluster.state,
-                f"{cluster.nodes_ready} of {cluster.nodes}",
-                f"{cluster.memory_mib / 1024:.1f} GiB" if cluster.memory_mib else None,
-                _peers(status, cluster.name),
-            )
-            for cluster in status.clusters
-        ],
-    )
-    # Of a cluster that does not answer, its row has said it all.
-    answering = {cluster.name for cluster in status.clusters if cluster.reachable}
-    for link in status.mesh:
-        if not link.ok and link.source in answering:
-            console.out(f"{link.source} -> {link.target}: {link.missing}")
-    if status.proved is not None:
-        ago = console.duration((status.at - status.proved).total_seconds())
-        console.out(f"The data path was proved {ago} ago, and all nodes have run on since.")
-    else:
-        console.out(
-            "Whether traffic really passes was not proved since these nodes were started: "
-            f"./invoke verify{status.arguments}"
-        )
-
-
-def _peers(status: Status, cluster: str) -> str | None:
-    links = [link for link in status.mesh if link.source == cluster]
-    return f"{sum(link.ok for link in links)} of {len(links)} connected" if links else None
-
-
-_ABSENT = "not there"
+ABSENT = "not there"
+"""The state of a cluster of which there is nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,14 +187,17 @@ class _Seen:
     reachable: bool = False
     nodes_ready: int = 0
     links: tuple[Link, ...] = ()
+    addons: tuple[AddonStatus, ...] = ()
 
 
-def _look(workspace: Workspace, name: str, nodes: Mapping[str, ClusterState]) -> _Seen:
+def _look(
+    workspace: Workspace, name: str, nodes: Mapping[str, ClusterState], placed: Sequence[Placed]
+) -> _Seen:
     cluster = workspace.topology.cluster(name)
     kube = workspace.kubes[name]
     state = nodes.get(name)
     if state is None:
-        return _unseen(workspace, cluster, _ABSENT)
+        return _unseen(workspace, cluster, ABSENT)
     if not any(node.running for node in state.control_planes):
         return _unseen(workspace, cluster, "stopped")
     if not kube.kubeconfig.exists():
@@ -247,11 +208,34 @@ def _look(workspace: Workspace, name: str, nodes: Mapping[str, ClusterState]) ->
     except LabError as error:
         log.debug("%s: %s", name, error)
         return _unseen(workspace, cluster, "does not answer")
-    return _Seen(state="ready", reachable=True, nodes_ready=ready, links=_links(workspace, cluster, kube))
+    return _Seen(
+        state="ready",
+        reachable=True,
+        nodes_ready=ready,
+        links=_links(workspace, cluster, kube),
+        addons=_addons(kube, [each for each in placed if each.cluster == name and each.part == "home"]),
+    )
+
+
+def _addons(kube: Kube, placed: Sequence[Placed]) -> tuple[AddonStatus, ...]:
+    if not placed:
+        return ()
+    there = records(kube)
+    return tuple(_addon(kube, each, there.get(each.addon.name)) for each in placed)
+
+
+def _addon(kube: Kube, each: Placed, record: Record | None) -> AddonStatus:
+    if record is None:
+        version, detail = each.addon.upstream.version, "not installed"
+    elif not record.fingerprint:
+        version, detail = record.version, "not installed to its end"
+    else:
+        version, detail = record.version, missing(kube, each.addon.ready) or ""
+    return AddonStatus(cluster=each.cluster, name=each.addon.name, version=version, detail=detail)
 
 
 def _unseen(workspace: Workspace, cluster: Cluster, state: str) -> _Seen:
-    told = f"{cluster.name} is {state}" if state in {_ABSENT, "stopped", "being made"} else state
+    told = f"{cluster.name} is {state}" if state in {ABSENT, "stopped", "being made"} else state
     links = (Link(source=cluster.name, target=peer, missing=told) for peer in _peer_names(workspace, cluster))
     return _Seen(state=state, links=tuple(links))
 

@@ -12,7 +12,7 @@ from lab.clients import docker_images
 from lab.errors import InputError
 from lab.host import container_engine, tools
 from lab.images.base import ImageSource
-from lab.images.catalog import CatalogImage, needed_for
+from lab.images.catalog import CatalogImage, catalog, needed_for
 from lab.images.node import NodeImage
 from lab.images.recipe import programs
 from lab.images.registry import RegistrySource
@@ -40,6 +40,8 @@ class Supply:
     settings: Settings
     source: ImageSource
     topology: Topology
+    addons: tuple[str, ...] = ()
+    """References of the images that addons need."""
 
     @cached_property
     def base(self) -> CatalogImage:
@@ -59,7 +61,9 @@ class Supply:
     @cached_property
     def images(self) -> tuple[CatalogImage, ...]:
         """Everything that this lab needs, the base node image first."""
-        return (self.base, *needed_for(["node", "mesh"]), *self._beside)
+        of_addons = (catalog()[reference] for reference in self.addons)
+        images = (self.base, *needed_for(["node", "mesh"]), *of_addons, *self._beside)
+        return tuple({image.reference: image for image in images}.values())
 
     @property
     def _beside(self) -> tuple[CatalogImage, ...]:
@@ -113,6 +117,10 @@ class Supply:
             else:
                 self.source.bring(name, say=say, cancelled=cancelled)
 
+    def archive(self, reference: str) -> Path:
+        """The archive of the image that is called ``reference`` in manifests."""
+        return self.source.archive(catalog()[reference])
+
     def make_node_image(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Make the node image, with everything in it."""
         with self.times.taken(step):
@@ -151,7 +159,7 @@ class Supply:
         )
 
 
-def supply(settings: Settings, topology: Topology, *, images: str) -> Supply:
+def supply(settings: Settings, topology: Topology, *, images: str, addons: tuple[str, ...] = ()) -> Supply:
     """The supply that ``--images`` asks for: ``registry``, ``source`` or ``auto``.
 
     ``auto`` is the registry if it answers one quick question (or has everything here already), else
@@ -165,17 +173,17 @@ def supply(settings: Settings, topology: Topology, *, images: str) -> Supply:
     registry = RegistrySource(settings=settings, architecture=architecture)
     made_here = SourceImages(settings=settings, architecture=architecture, go=partial(tools.go, settings))
     if images == "registry":
-        return Supply(settings, registry, topology)
-    from_source = Supply(settings, made_here, topology)
+        return Supply(settings, registry, topology, addons)
+    from_source = Supply(settings, made_here, topology, addons)
     if images == "source" or all(step.done for step in from_source.steps()):
         return from_source
-    from_registry = Supply(settings, registry, topology)
+    from_registry = Supply(settings, registry, topology, addons)
     pulled = [image for image in from_registry.images if not registry.carried(image)]
     if all(registry.at_hand(image) for image in pulled) or not registry.probe(pulled):
         return from_registry
     return from_source
 
 
-def everything_cached(settings: Settings, topology: Topology) -> bool:
-    """Whether a lab of ``topology`` could be made now without bringing anything here."""
-    return all(step.done for step in supply(settings, topology, images="source").steps())
+def everything_cached(settings: Settings, topology: Topology, *, addons: tuple[str, ...] = ()) -> bool:
+    """Whether a lab of ``topology``, with the images ``addons``, could be made now of what is here."""
+    return all(step.done for step in supply(settings, topology, images="source", addons=addons).steps())

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 
-from lab import actions, console, observe, ready, state
+from lab import actions, console, installed, observe, ready, state
+from lab.catalog.place import Placed
 from lab.engine import journal, progress
 from lab.engine.run import run
-from lab.errors import HostError, InputError
+from lab.errors import HostError
+from lab.evidence import evidence
 from lab.mesh import ca
 from lab.plan.resolve import resolve
 from lab.plan.step import Plan
@@ -28,6 +30,7 @@ class Request:
     name: str | None = None
     images: str = "auto"
     only: str = ""
+    without: str = ""
     isolated: bool = False
     yes: bool = False
     recreate: bool = False
@@ -44,15 +47,17 @@ def up(settings: Settings, request: Request) -> Plan:
         ready.make_ready(workspace, assume_yes=request.yes)
         # Read again: with an engine running, its networks count as taken, too.
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-        made_of = supply(settings, workspace.topology, images=request.images)
-        plan = _plan(workspace, made_of, only=request.only)
-        maker = actions.Maker(workspace, made_of, recreate=request.recreate)
+        placed = _placed(workspace, request)
+        made_of = _supply(workspace, request, placed)
+        plan = _plan(workspace, made_of, placed)
+        maker = actions.Maker(workspace, made_of, placed, recreate=request.recreate)
         maker.require_same()
         _require_consent(plan, made_of, assume_yes=request.yes)
         # What is refused above leaves nothing behind.
         workspace.folder.keep(workspace.topology.kept)
         # Made before the steps that need it run side by side.
         ca.authority(workspace.folder.ca, lab=workspace.lab)
+        workspace.folder.make_seed()
         with journal.Journal(journal.new_path(workspace.folder.journals, "up")) as record:
             run(
                 plan,
@@ -60,7 +65,7 @@ def up(settings: Settings, request: Request) -> Plan:
                 progress=progress.for_stream(),
                 journal=record,
                 workers=WORKERS,
-                evidence=partial(actions.evidence, workspace),
+                evidence=partial(evidence, workspace),
                 continue_with=f"./invoke up{workspace.arguments}",
                 undo_with=f"./invoke down{workspace.arguments}",
             )
@@ -70,16 +75,32 @@ def up(settings: Settings, request: Request) -> Plan:
 def plan(settings: Settings, request: Request) -> Plan:
     """What :func:`up` would do now. Changes nothing, and works without a container engine."""
     workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-    return _plan(workspace, supply(settings, workspace.topology, images=request.images), only=request.only)
+    placed = _placed(workspace, request)
+    return _plan(workspace, _supply(workspace, request, placed), placed)
 
 
-def _plan(workspace: Workspace, made_of: Supply, *, only: str) -> Plan:
-    for name in filter(None, (word.strip() for word in only.split(","))):
-        if name != "mesh":
-            raise InputError(f"--only {name}: there is no such addon", remedy="Known: mesh.")
-    seen = observe.observe(workspace, node_image=made_of.node_image)
+def _placed(workspace: Workspace, request: Request) -> tuple[Placed, ...]:
+    return installed.placed(workspace, only=words(request.only), without=words(request.without))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The names in a list that is separated by commas."""
+    return tuple(filter(None, (word.strip() for word in text.split(","))))
+
+
+def _supply(workspace: Workspace, request: Request, placed: tuple[Placed, ...]) -> Supply:
+    return supply(
+        workspace.settings,
+        workspace.topology,
+        images=request.images,
+        addons=installed.images_of(placed),
+    )
+
+
+def _plan(workspace: Workspace, made_of: Supply, placed: tuple[Placed, ...]) -> Plan:
+    seen = observe.observe(workspace, node_image=made_of.node_image, placed=placed)
     durations = journal.last_durations(workspace.folder.journals)
-    return resolve(workspace.topology, seen, bring=made_of.steps(), durations=durations)
+    return resolve(workspace.topology, seen, bring=made_of.steps(), placed=placed, durations=durations)
 
 
 def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:

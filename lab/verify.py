@@ -1,12 +1,15 @@
-"""``verify``: the mesh's own checks, now; of addons, each one's as well once there are any."""
+"""``verify``: the mesh's own checks, and each addon's, now."""
 
 from __future__ import annotations
+
+from threading import Event
 
 from lab import console
 from lab.actions import examine
 from lab.errors import HostError
+from lab.installed import Installed, placed
 from lab.mesh import check
-from lab.mesh.check import CheckResult
+from lab.result import CheckResult
 from lab.settings import Settings
 from lab.workspace import open_workspace, states
 
@@ -33,4 +36,5 @@ def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) 
             )
 
     workspace.on_each(lambda cluster: check.prepare(workspace.topology, cluster, workspace.kubes[cluster]))
-    return examine(workspace, nodes, on_result=tell)
+    addons = Installed(workspace, placed(workspace), nodes)
+    return examine(addons, on_result=tell, cancelled=Event())

@@ -28,6 +28,7 @@ from lab.clients.wait import wait_until
 from lab.errors import TemporaryError
 from lab.mesh import tunnel
 from lab.providers.base import ClusterState, Provider
+from lab.result import CheckResult
 from lab.topology.model import Topology
 
 NAMESPACE = "lab-check"
@@ -39,16 +40,6 @@ _BURST = 6
 
 _BLOCK_S = 1.5
 """How long a blocked connection is given; an open one answers in milliseconds."""
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One check: whether it held, the seconds until it did (or was given up), and what was seen."""
-
-    id: str
-    ok: bool
-    seconds: float
-    evidence: str
 
 
 def manifests(topology: Topology, cluster: str) -> list[dict[str, Any]]:

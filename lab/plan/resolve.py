@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lab.catalog.place import Placed
+from lab.plan.addons import SeenAddons, addon_steps, ends
 from lab.plan.step import Budget, Plan, PlannedCluster, Step
 from lab.topology.model import Cluster, Topology
 
@@ -33,6 +35,10 @@ _ESTIMATES_S = {
 """Seconds that steps take on two cores with three clusters at once, before there is a journal to tell."""
 
 
+_PROVED_AFTER = frozenset({"network", "mesh", "addon-remove"})
+"""Kinds of steps that the proof waits for, besides whatever brings an addon."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SeenCluster:
     """What was seen of one cluster. Everything is False where nobody answered."""
@@ -54,6 +60,8 @@ class SeenCluster:
 
     meshed: bool = False
     """The mesh API server serves, and the probe stands."""
+
+    addons: SeenAddons = field(default_factory=SeenAddons)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +86,10 @@ def resolve(
     seen: Seen,
     *,
     bring: Sequence[Step] = (),
+    placed: Sequence[Placed] = (),
     durations: Mapping[str, float] | None = None,
 ) -> Plan:
-    """The plan that makes ``topology`` of what was ``seen``.
+    """The plan that makes ``topology``, with the addons that are ``placed``, of what was ``seen``.
 
     ``bring`` are the steps that bring images and tools here; they matter only as long as a cluster
     is missing or Cilium is not installed as it should be. ``durations`` are the seconds that steps
@@ -88,7 +97,7 @@ def resolve(
     """
     took = durations or {}
     if topology.clusters and all(
-        seen.cluster(each.name).whole and seen.cluster(each.name).configured for each in topology.clusters
+        _stands(seen.cluster(each.name), each.name, placed) for each in topology.clusters
     ):
         # What stands needs nothing more, even where the cache was emptied meanwhile.
         bring = [replace(step, done=True) for step in bring]
@@ -104,7 +113,14 @@ def resolve(
             brought=tuple(dict.fromkeys(brought)),
             creates=creates,
         )
-    before = [step.id for step in steps if step.kind in {"network", "mesh"}]
+    steps += addon_steps(
+        placed,
+        {each.name: seen.cluster(each.name).addons for each in topology.clusters},
+        standing=[each.name for each in topology.clusters if _is_there(seen.cluster(each.name))],
+        brought=[step.id for step in bring if step.kind == "image-part" and not step.done],
+        meshed=topology.mesh.kind == "cilium",
+    )
+    before = [*(step.id for step in steps if step.kind in _PROVED_AFTER), *ends(placed)]
     still = any(not step.done for step in steps)
     steps.append(
         Step(
@@ -121,11 +137,13 @@ def resolve(
         topology=topology.declared_name,
         clusters=tuple(map(_planned, topology.clusters)),
         steps=tuple(_timed(step, took) for step in steps),
-        budget=budget(topology),
+        budget=budget(topology, placed),
     )
 
 
-def budget(topology: Topology, *, still_to_make: Iterable[str] | None = None) -> Budget:
+def budget(
+    topology: Topology, placed: Sequence[Placed] = (), *, still_to_make: Iterable[str] | None = None
+) -> Budget:
     """What the lab takes of the machine; with ``still_to_make``, only what those clusters do."""
     clusters = [
         each for each in topology.clusters if still_to_make is None or each.name in set(still_to_make)
@@ -133,12 +151,24 @@ def budget(topology: Topology, *, still_to_make: Iterable[str] | None = None) ->
     nodes = sum(cluster.nodes.total for cluster in clusters)
     control_planes = sum(cluster.nodes.control_plane for cluster in clusters)
     memory = control_planes * CONTROL_PLANE_MIB + (nodes - control_planes) * WORKER_MIB
+    names = {cluster.name for cluster in clusters}
+    memory += sum(each.addon.memory_mib for each in placed if each.part == "home" and each.cluster in names)
     return Budget(
         memory_mib=memory,
         disk_mib=nodes * NODE_DISK_MIB + (SHARED_DISK_MIB if nodes else 0),
         # Idle control planes take about a tenth of a core each; what counts is that bringing them up ends.
         cpus=max(2.0, round(0.15 * nodes, 1)) if nodes else 0.0,
     )
+
+
+def _is_there(seen: SeenCluster) -> bool:
+    return seen.whole or seen.stopped
+
+
+def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
+    """Whether a cluster needs nothing more that would have to be brought here."""
+    has_addons = any(each.cluster == name and each.addon.images for each in placed)
+    return seen.whole and seen.configured and (seen.addons.carried or not has_addons)
 
 
 def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from lab import addons, commands, console, down, ready, up, verify
+from lab import commands, console, down, ready, up, verify
 from lab.errors import CheckFailed, HostError, InputError
 from lab.host.doctor import Check, Fix
-from lab.mesh.check import CheckResult
 from lab.plan.resolve import Seen, SeenCluster, resolve
 from lab.plan.step import Plan, Step
+from lab.result import CheckResult
 from lab.settings import Settings
 from tests.unit.labs import topology
 
@@ -48,6 +48,7 @@ def run_up(monkeypatch: pytest.MonkeyPatch, plan: Plan, **options: Any) -> up.Re
         "name": "",
         "images": "auto",
         "only": "",
+        "without": "",
         "isolated": False,
         "recreate": False,
         "yes": True,
@@ -82,9 +83,9 @@ def test_a_plan_is_json_for_scripts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(up, "plan", lambda *_: planned())
-    commands.plan("pair", name="", images="auto", only="", isolated=False, json=True)
+    commands.plan("pair", name="", images="auto", only="", without="", isolated=False, json=True)
     assert json.loads(capsys.readouterr().out) == planned().as_json()
-    commands.plan("pair", name="", images="auto", only="", isolated=False, json=False)
+    commands.plan("pair", name="", images="auto", only="", without="", isolated=False, json=False)
     assert capsys.readouterr().out.startswith("lab pair\n")
 
 
@@ -231,7 +232,7 @@ def asked_for(folder: Path, uses: str) -> str:
 
 
 def test_addons_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    monkeypatch.setenv("LAB_ADDONS", str(CATALOG))
     commands.addons("", json=False)
     assert capsys.readouterr().out.splitlines() == [
         "NAME    ON   VERSION  LICENCE     MEMORY  NEEDS  SUMMARY",
@@ -243,7 +244,7 @@ def test_addons_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_addons_of_a_topology_say_where_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    monkeypatch.setenv("LAB_ADDONS", str(CATALOG))
     topology = asked_for(tmp_path, "[{use: slow}]")
     commands.addons(topology, json=False)
     lines = capsys.readouterr().out.splitlines()
@@ -269,7 +270,7 @@ def test_addons_of_a_topology_say_where_they_are(
 
 
 def test_an_addon_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(addons, "ADDONS", CATALOG)
+    monkeypatch.setenv("LAB_ADDONS", str(CATALOG))
     with pytest.raises(InputError) as caught:
         commands.addons(asked_for(tmp_path, "[{use: slwo}]"), json=False)
     assert caught.value.details.endswith(
@@ -280,6 +281,6 @@ def test_an_addon_that_is_not_there_is_bad_input(tmp_path: Path, monkeypatch: py
 def test_without_any_addon_that_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(addons, "ADDONS", tmp_path)
+    monkeypatch.setenv("LAB_ADDONS", str(tmp_path))
     commands.addons("", json=False)
     assert capsys.readouterr().out == "There is no addon in addons/.\n"

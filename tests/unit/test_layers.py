@@ -5,7 +5,7 @@ From top to bottom, each may import what is below it:
     tasks
     lab.cli
     the stories: up, down, status, verify, degrade, ... (whatever stands under lab/ and is not named here)
-    lab.engine  lab.providers  lab.mesh  lab.images       (of one another only `base`)
+    lab.engine  lab.providers  lab.mesh  lab.images  lab.platform       (of one another only `base`)
     lab.host
     lab.plan
     lab.catalog
@@ -31,15 +31,16 @@ PROJECT = Path(__file__).resolve().parents[2]
 PURE = ("lab.graph", "lab.document", "lab.topology", "lab.catalog", "lab.plan")
 """In their order: each may import those before it."""
 
-WORKING = ("lab.engine", "lab.providers", "lab.mesh", "lab.images")
+WORKING = ("lab.engine", "lab.providers", "lab.mesh", "lab.images", "lab.platform")
 
-BASE = ("lab", "lab.errors", "lab.settings", "lab.console", "lab.redact")
+BASE = ("lab", "lab.errors", "lab.result", "lab.settings", "lab.console", "lab.redact")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lab": (),
     "lab.errors": (),
     # Below everything that writes: whoever writes a log, a journal or a report passes it through.
     "lab.redact": (),
+    "lab.result": (),
     "lab.settings": ("lab.errors",),
     "lab.console": ("lab.errors",),
     "lab.logs": ("lab.errors", "lab.settings", "lab.redact"),

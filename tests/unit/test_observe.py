@@ -13,18 +13,31 @@ import pytest
 from lab import observe as module
 from lab.clients import docker, docker_images
 from lab.clients.docker_cli import EngineUnreachable, Reason
-from lab.clients.kube import Kube, Node, Unreachable, Workload
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Node, Unreachable, Workload
 from lab.host import sandbox
 from lab.images.node import NodeImage
 from lab.mesh import cilium, dns
 from lab.observe import generation, made_otherwise, missing_mesh, missing_network, observe, release
+from lab.plan.addons import SeenAddons
 from lab.plan.resolve import Seen, SeenCluster
 from lab.providers.base import ClusterState
 from lab.workspace import Workspace
 from tests.unit.labs import network, state, workspace
 
-WHOLE = SeenCluster(whole=True, named=True, configured=True, networked=True, meshed=True)
+WHOLE = SeenCluster(
+    whole=True,
+    named=True,
+    configured=True,
+    networked=True,
+    meshed=True,
+    addons=SeenAddons(carried=True),
+)
 NODES = {"east": state("east", "10.200.0.2"), "west": state("west", "10.200.0.3")}
+
+
+EMPTY: Mapping[str, Any] = {"items": []}
+"""No record of any addon."""
 
 
 class Api:
@@ -44,7 +57,7 @@ class Api:
         monkeypatch.setattr(Kube, "nodes", lambda kube: self.nodes(kube))
         monkeypatch.setattr(Kube, "workload", lambda kube, *which: self.workload(kube, *which))
         monkeypatch.setattr(Kube, "secrets", lambda kube, *which, **by: self.secrets(kube, *which, **by))
-        monkeypatch.setattr(Kube, "get", lambda kube, path: corefile)
+        monkeypatch.setattr(Kube, "get", lambda kube, path, query=None: EMPTY if query else corefile)
 
     def name(self, kube: Kube) -> str:
         return kube.kubeconfig.stem

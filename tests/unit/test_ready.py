@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab import ready
+from lab.addons import catalog
 from lab.clients.docker_cli import EngineUnreachable, Reason
 from lab.errors import HostError, InputError
 from lab.host import doctor, facts, prepare
@@ -18,8 +19,9 @@ from lab.plan.resolve import CONTROL_PLANE_MIB
 from lab.plan.step import Budget
 from lab.providers.base import ClusterState
 from lab.settings import Settings
+from lab.topology.read import read_topology
 from lab.topology.snapshot import ContainerNetwork, HostSnapshot
-from lab.workspace import Workspace
+from lab.workspace import TOPOLOGIES, Workspace
 from tests.unit.host.hosts import SOUND
 from tests.unit.labs import settings, state, topology, workspace
 
@@ -52,6 +54,12 @@ class Asked:
         return {}
 
 
+def of_addons(folder: Path) -> int:
+    """What the addons of hub-spoke ask for on each cluster of role app."""
+    addons = read_topology("hub-spoke", folder=TOPOLOGIES).addons
+    return sum(catalog(settings(folder)).addons[each.use].memory_mib for each in addons)
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(monkeypatch)
@@ -60,7 +68,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def test_a_new_lab_needs_memory_for_all_its_clusters(asked: Asked, tmp_path: Path) -> None:
     assert ready.examine(settings(tmp_path), "hub-spoke", name=None) == (OK,)
     assert asked.budget is not None
-    assert asked.budget.memory_mib == 3 * CONTROL_PLANE_MIB
+    assert asked.budget.memory_mib == 3 * CONTROL_PLANE_MIB + 2 * of_addons(tmp_path)
     assert asked.problems == []
 
 
@@ -71,7 +79,7 @@ def test_what_runs_has_its_memory_already(asked: Asked, tmp_path: Path) -> None:
     }
     ready.examine(settings(tmp_path), "hub-spoke", name=None)
     assert asked.budget is not None
-    assert asked.budget.memory_mib == 2 * CONTROL_PLANE_MIB
+    assert asked.budget.memory_mib == 2 * CONTROL_PLANE_MIB + 2 * of_addons(tmp_path)
 
 
 def test_without_an_engine_everything_is_still_to_make(

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from lab import observe, state, status, workspace
-from lab.clients.kube import Node, Unreachable
+from lab import observe, state, status, status_view, workspace
+from lab.clients.kube_objects import Node, Unreachable
 from lab.errors import ProvisionError
 from lab.host import facts
 from lab.providers.base import ClusterState, NodeState
@@ -119,7 +119,7 @@ def look(settings: Settings) -> status.Status:
 
 
 def shown(settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    status.show(look(settings), clear=False)
+    status_view.show(look(settings), clear=False)
     return capsys.readouterr().out.splitlines()
 
 
@@ -250,7 +250,7 @@ def test_memory_that_cannot_be_measured_costs_only_itself(lab, monkeypatch):
 
 def test_watching_without_a_terminal_adds_the_time(lab, capsys):
     seen = look(lab)
-    status.show(seen, clear=True)
+    status_view.show(seen, clear=True)
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"-- {seen.at:%Y-%m-%dT%H:%M:%SZ}"
@@ -277,7 +277,7 @@ def test_watching_on_a_terminal_draws_over_in_one_piece(lab, monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
 
-    status.show(look(lab), clear=True)
+    status_view.show(look(lab), clear=True)
 
     [drawn] = terminal.writes
     assert drawn.startswith("\x1b[H")

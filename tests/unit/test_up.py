@@ -58,7 +58,7 @@ class World:
         monkeypatch.setattr(observe, "observe", lambda *_, **__: self.seen)
         monkeypatch.setattr(actions.Maker, "require_same", lambda _: self.told.append("same"))
         monkeypatch.setattr(actions.Maker, "actions", lambda _: self.actions())
-        monkeypatch.setattr(actions, "evidence", lambda *_: "")
+        monkeypatch.setattr(up, "evidence", lambda *_: "")
 
     def actions(self) -> dict[str, Action]:
         def act(step: Step, context: Context) -> None:
@@ -164,7 +164,7 @@ def test_a_host_that_is_not_ready_is_not_touched(world: World, monkeypatch: pyte
 def test_an_addon_that_is_not_there_is_refused(world: World) -> None:
     with pytest.raises(InputError) as refused:
         world.up(only="mesh, vault")
-    assert refused.value.brief == "--only vault: there is no such addon"
+    assert refused.value.brief == "--only vault: the topology has no such addon"
     assert not state.folder(world.settings, "pair").path.exists()
     world.up(only="mesh")
 

@@ -16,12 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lab.clients.kube import Kube, Unreachable
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Unreachable
 from lab.clients.wait import TimedOut
 from lab.images.catalog import catalog
 from lab.mesh import check, probe, tunnel
-from lab.mesh.check import NAMESPACE, CheckResult
+from lab.mesh.check import NAMESPACE
 from lab.providers.base import Provider
+from lab.result import CheckResult
 from tests.unit.labs import state, topology
 from tests.unit.mesh.test_tunnel import Nodes
 

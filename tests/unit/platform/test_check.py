@@ -1,0 +1,134 @@
+"""Checks of addons: each verb, waiting, what counts as evidence, and that nothing stays behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from typing import cast
+
+import pytest
+
+from lab.clients.kube import Kube
+from lab.platform.check import Runner, Subject
+from lab.result import CheckResult
+from tests.unit.catalog.addons import CONFIG, view, write
+from tests.unit.platform.cluster import FakeKube
+
+PATH = "/api/v1/namespaces/x/services/web:8080/proxy/?q=1"
+
+
+class Lab:
+    """A lab of three clusters with one addon of one check."""
+
+    def __init__(self, folder: Path, steps: str, *, timeout: str = "2s", **files: str) -> None:
+        checks = f"checks: [{{id: c, summary: s, timeout: {timeout}, steps: {steps}}}]\n"
+        write(folder, more=checks, **files)
+        placed, self.view = view(folder, "[{use: x, on: a}]")
+        self.placed = placed[0]
+        self.kubes = {name: FakeKube() for name in ("hub", "a", "b")}
+
+    def run(self) -> CheckResult:
+        kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
+        subject = Subject(self.placed, self.placed.addon.checks[0], "a")
+        return Runner(self.view, kubes, Event()).run(subject)
+
+
+def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
+    step = (
+        '{request: {service: web, port: 8080, method: POST, path: "/?q=1", headers: {X-N: "{{ nonce }}"}, '
+        'body: {n: "{{ nonce }}"}}, expect: "result.n == 1"}'
+    )
+    lab = Lab(tmp_path, f"[{step}]")
+    lab.kubes["a"].answers = {PATH: [(200, '{"n": 1}')]}
+    result = lab.run()
+    assert (result.id, result.ok) == ("x/a/c", True)
+    assert result.evidence == 'request: 200 {"n": 1}'
+    [(method, _, headers, body)] = lab.kubes["a"].asked
+    assert method == "POST"
+    assert body == {"n": headers["X-N"]}
+    assert len(headers["X-N"]) == 16
+
+
+def test_until_is_tried_again(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, '[{request: {service: web, port: 8080, path: "/?q=1"}, until: "result.n == 1"}]')
+    lab.kubes["a"].answers = {PATH: [(503, "no"), (200, '{"m": 2}'), (200, '{"n": 1}')]}
+    assert lab.run().ok
+    assert len(lab.kubes["a"].asked) == 3
+
+
+def test_time_runs_out(tmp_path: Path) -> None:
+    lab = Lab(
+        tmp_path,
+        '[{request: {service: web, port: 8080, path: "/?q=1"}, until: "result.n == 1"}]',
+        timeout="1s",
+    )
+    lab.kubes["a"].answers = {PATH: [(200, '{"n": 7}')]}
+    result = lab.run()
+    assert not result.ok
+    assert result.evidence == 'step 1, request: 200 {"n": 7}'
+    assert 1 <= result.seconds < 2
+
+
+def test_expect_is_tried_once_and_ends_the_check(tmp_path: Path) -> None:
+    step = '{request: {service: web, port: 8080, path: "/?q=1"}, expect: "status == 200"}'
+    lab = Lab(tmp_path, f"[{step}, {step}]")
+    lab.kubes["a"].answers = {PATH: [(404, "nothing here")]}
+    result = lab.run()
+    assert (result.ok, result.evidence) == (False, "step 1, request: 404 nothing here")
+    assert len(lab.kubes["a"].asked) == 1
+
+
+@pytest.mark.parametrize(("status", "ok"), [(200, True), (201, True), (404, False)])
+def test_without_a_condition_the_status_decides(tmp_path: Path, status: int, ok: bool) -> None:
+    lab = Lab(tmp_path, '[{get: {path: "/?q=1"}}]')
+    lab.kubes["a"].answers = {"/?q=1": [(status, "{}")]}
+    assert lab.run().ok is ok
+
+
+def test_what_was_applied_is_gone_afterwards(tmp_path: Path) -> None:
+    steps = '[{apply: {template: probe.yaml.j2, on: b}}, {get: {path: "/?q=1"}, expect: "status == 200"}]'
+    probe = (
+        CONFIG.replace("{name: x}", "{name: probe}") + "data: {n: '{{ nonce }}', on: {{ cluster.name }}}\n"
+    )
+    lab = Lab(tmp_path, steps, probe__yaml__j2=probe)
+    lab.kubes["a"].answers = {"/?q=1": [(500, "it broke")]}
+    assert not lab.run().ok
+    assert lab.kubes["b"].done == ["apply ConfigMap probe", "remove ConfigMap probe"]
+    assert lab.kubes["a"].done == []
+
+
+def test_a_refusal_can_be_what_is_expected(tmp_path: Path) -> None:
+    condition = "status == 403 and 'no-latest' in result"
+    steps = f'[{{apply: {{template: probe.yaml.j2, dry_run: true}}, expect: "{condition}"}}]'
+    lab = Lab(tmp_path, steps, probe__yaml__j2=CONFIG)
+    lab.kubes["a"].refused = {"x": "policy no-latest: not allowed"}
+    result = lab.run()
+    assert (result.ok, result.evidence) == (True, "apply: 403 policy no-latest: not allowed")
+    assert lab.kubes["a"].done == []
+
+
+def test_a_command_runs_in_a_pod_that_runs(tmp_path: Path) -> None:
+    steps = "[{exec: {labels: app=web, command: [say, '{{ cluster.name }}']}, until: \"'say a' in result\"}]"
+    lab = Lab(tmp_path, steps)
+    lab.kubes["a"].ready = {"app=web": 1}
+    assert lab.run().evidence == "exec: x/p-0/main: say a"
+
+
+def test_without_a_pod_that_runs_there_is_nothing_to_ask(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, "[{exec: {labels: app=web, command: [say, a]}}]")
+    result = lab.run()
+    assert (result.ok, result.evidence) == (False, "step 1, exec: no pod app=web runs in x")
+
+
+def test_secrets_are_not_evidence(tmp_path: Path) -> None:
+    steps = (
+        '[{request: {service: web, port: 8080, path: "/?q=1", headers: {X-T: "{{ secret(\'tok\') }}"}}, '
+        'expect: "status == 200"}]'
+    )
+    lab = Lab(tmp_path, steps)
+    kube = lab.kubes["a"]
+    kube.answers = {PATH: [(403, "who is")]}
+    lab.run()
+    sent = kube.asked[0][2]["X-T"]
+    kube.answers = {PATH: [(403, f"who is {sent}?")]}
+    assert sent not in lab.run().evidence
