@@ -33,6 +33,10 @@ def test_every_ordered_pair_is_proved(hub_spoke: Workspace) -> None:
     checked = invoke("verify", "--json", name=hub_spoke.lab).json
     evidence = require_sound(checked, hub_spoke)
     assert len([check for check in evidence if check.startswith("mesh/pod/")]) == 6
+    # The shop on each app cluster is served, and its front is seen to be answered by the other's back.
+    assert {f"demo/{cluster}/{what}" for cluster in ("app1", "app2") for what in ("order", "across")} <= {
+        *evidence
+    }
     assert "mesh/service/app1/mgmt" in evidence
 
 

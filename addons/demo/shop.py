@@ -1,0 +1,165 @@
+"""The demo shop: a front, a back and a customer, one program; standard library only.
+
+``shop.py back`` takes orders and says which cluster took them. ``shop.py front`` passes each order on to
+a back, in any cluster, and says which. ``shop.py load`` is the customer: it orders at a steady rate, writes
+one numbered JSON line for each order, and counts. All three answer ``/healthz`` and ``/metrics``.
+
+A line holds ``run`` (new with each start of the program) and ``seq`` (1, 2, 3, ... within a run), so that
+a reader can tell which lines are missing and which came twice.
+"""
+
+import http.client
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+CLUSTER = os.environ["LAB_CLUSTER"]
+POD = os.environ["HOSTNAME"]
+PORT = 8080
+TIMEOUT_S = 2.0
+
+
+class Counters:
+    """Counters by name and labels, written in Prometheus' text format."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+
+    def add(self, name: str, **labels: str) -> None:
+        """Count one more."""
+        key = (name, tuple(sorted(labels.items())))
+        with self._lock:
+            self._values[key] = self._values.get(key, 0) + 1
+
+    def text(self) -> str:
+        """All of them, as a scrape reads them."""
+        lines: list[str] = []
+        with self._lock:
+            values = sorted(self._values.items())
+        for name in dict.fromkeys(name for (name, _), _ in values):
+            lines.append(f"# TYPE {name} counter")
+            for (own, labels), value in values:
+                if own == name:
+                    written = ",".join(f'{label}="{text}"' for label, text in labels)
+                    lines.append(f"{name}{{{written}}} {value}" if written else f"{name} {value}")
+        return "\n".join([*lines, ""])
+
+
+COUNTERS = Counters()
+
+
+def ask(host: str, path: str) -> dict[str, object]:
+    """The JSON at ``http://HOST:8080PATH``, on a connection of its own; OSError or ValueError without."""
+    connection = http.client.HTTPConnection(host, PORT, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise OSError(f"{host} answered {response.status}")
+        answer: dict[str, object] = json.loads(body)
+        return answer
+    except http.client.HTTPException as error:
+        raise OSError(f"{host}: {type(error).__name__}") from error
+    finally:
+        connection.close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What all three roles answer; :meth:`order` differs."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer a GET."""
+        parts = urlsplit(self.path)
+        if parts.path == "/healthz":
+            self._send(200, "text/plain", "ok\n")
+        elif parts.path == "/metrics":
+            self._send(200, "text/plain; version=0.0.4", COUNTERS.text())
+        else:
+            query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+            status, answer = self.order(query)
+            self._send(status, "application/json", json.dumps(answer) + "\n")
+
+    def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
+        """Status and answer to an order."""
+        return 404, {"error": "nothing is sold here"}
+
+    def _send(self, status: int, content_type: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *values: object) -> None:
+        """The customer's lines are the log."""
+
+
+class Back(Handler):
+    """Takes orders."""
+
+    def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
+        """The order, and who took it."""
+        COUNTERS.add("demo_back_orders_total")
+        return 200, {"order": query.get("order", ""), "cluster": CLUSTER, "pod": POD}
+
+
+class Front(Handler):
+    """Passes orders on to a back."""
+
+    def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
+        """Who passed the order on, and what the back said."""
+        order = query.get("order", "")
+        try:
+            back = ask(os.environ["BACK"], "/?" + urlencode({"order": order}))
+        except (OSError, ValueError) as error:
+            COUNTERS.add("demo_front_orders_total", result="failed")
+            return 502, {"order": order, "cluster": CLUSTER, "error": str(error)}
+        COUNTERS.add("demo_front_orders_total", result="served", back=str(back["cluster"]))
+        return 200, {"order": order, "cluster": CLUSTER, "pod": POD, "back": back}
+
+
+class Server(ThreadingHTTPServer):
+    """Keeps a backlog for bursts, and ends its threads with itself."""
+
+    request_queue_size = 64
+    daemon_threads = True
+
+
+def customer(rate: float) -> None:
+    """Order ``rate`` times a second, for ever; a slow answer never delays the orders after it by more."""
+    run, seq, due = uuid.uuid4().hex[:12], 0, time.monotonic()
+    while True:
+        seq += 1
+        started = time.monotonic()
+        line: dict[str, object] = {"run": run, "seq": seq, "cluster": CLUSTER}
+        try:
+            answer = ask(os.environ["FRONT"], "/?" + urlencode({"order": f"{run}-{seq}"}))
+            line |= {"ok": True, "back": answer["back"]["cluster"]}  # type: ignore[index]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            line |= {"ok": False, "error": str(error)}
+        line["ms"] = round((time.monotonic() - started) * 1000, 1)
+        COUNTERS.add("demo_orders_total", result="ok" if line["ok"] else "failed")
+        COUNTERS.add("demo_lines_total")
+        print(json.dumps(line), flush=True)  # noqa: T201
+        due = max(due + 1 / rate, time.monotonic() - 1)
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+if __name__ == "__main__":
+    role = sys.argv[1]
+    server = Server(("", PORT), {"back": Back, "front": Front, "load": Handler}[role])
+    if role == "load":
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        customer(float(os.environ["RATE"]))
+    else:
+        server.serve_forever()
