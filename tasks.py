@@ -88,7 +88,7 @@ def status(
 
 @task(help={**LAB, **JSON})
 def verify(c: Context, topology: str = "hub-spoke", name: str = "", json: bool = False) -> None:
-    """Prove the data path between all clusters."""
+    """Prove the data path between all clusters, and that every addon works."""
     from lab import commands
 
     commands.verify(topology, name=name, json=json)

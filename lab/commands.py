@@ -118,7 +118,7 @@ def status(topology: str, *, name: str, watch: bool, json: bool) -> None:
 
 
 def verify(topology: str, *, name: str, json: bool) -> None:
-    """Run every check of the mesh. Raises :class:`CheckFailed` when one does not hold."""
+    """Run every check of the mesh and of addons. Raises :class:`CheckFailed` when one does not hold."""
     from lab import verify as proof
     from lab.workspace import naming
 

@@ -181,7 +181,8 @@ def _is_current(addons: Installed, each: Placed, record: Record | None) -> bool:
 
 def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:
     """The images of its addons that a cluster's nodes lack, by node; nodes that lack none are left out."""
-    wanted = sorted({image for each in addons.on(cluster) for image in each.addon.images})
+    homes = [each for each in addons.on(cluster) if each.part == "home"]
+    wanted = sorted({image for each in homes for image in each.addon.images})
     if not wanted:
         return {}
     provider = addons.workspace.provider()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Event
 
 from lab import console
@@ -9,9 +10,11 @@ from lab.actions import examine
 from lab.errors import HostError
 from lab.installed import Installed, placed
 from lab.mesh import check
+from lab.platform.record import records
+from lab.providers.base import ClusterState
 from lab.result import CheckResult
 from lab.settings import Settings
-from lab.workspace import open_workspace, states
+from lab.workspace import Workspace, open_workspace, states
 
 
 def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) -> list[CheckResult]:
@@ -36,5 +39,15 @@ def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) 
             )
 
     workspace.on_each(lambda cluster: check.prepare(workspace.topology, cluster, workspace.kubes[cluster]))
-    addons = Installed(workspace, placed(workspace), nodes)
-    return examine(addons, on_result=tell, cancelled=Event())
+    return examine(_installed(workspace, nodes), on_result=tell, cancelled=Event())
+
+
+def _installed(workspace: Workspace, nodes: Mapping[str, ClusterState]) -> Installed:
+    """The addons that are there to be verified; of others of the topology it is said that they are not."""
+    there = workspace.on_each(lambda cluster: records(workspace.kubes[cluster]))
+    wanted = placed(workspace)
+    missing = [each for each in wanted if each.addon.name not in there[each.cluster]]
+    for each in missing:
+        if each.part == "home":
+            console.note(f"{each.addon.name} is not installed on {each.cluster}: it is not verified")
+    return Installed(workspace, tuple(each for each in wanted if each not in missing), nodes)

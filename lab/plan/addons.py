@@ -111,7 +111,8 @@ def _removals(cluster: str, leaving: Mapping[str, tuple[str, ...]]) -> Iterator[
 
 
 def _has_images(cluster: str, placed: Sequence[Placed]) -> bool:
-    return any(each.addon.images for each in placed if each.cluster == cluster)
+    homes = [each for each in placed if each.cluster == cluster and each.part == "home"]
+    return any(each.addon.images for each in homes)
 
 
 def _waits(each: Placed) -> bool:

@@ -167,7 +167,8 @@ def _is_there(seen: SeenCluster) -> bool:
 
 def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
     """Whether a cluster needs nothing more that would have to be brought here."""
-    has_addons = any(each.cluster == name and each.addon.images for each in placed)
+    homes = [each for each in placed if each.cluster == name and each.part == "home"]
+    has_addons = any(each.addon.images for each in homes)
     return seen.whole and seen.configured and (seen.addons.carried or not has_addons)
 
 

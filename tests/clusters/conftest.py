@@ -11,7 +11,7 @@ import pytest
 from lab import ready
 from lab.host import container_engine
 from lab.workspace import Workspace
-from tests.clusters.labs import STRANGER, Ran, invoke, unique, workspace
+from tests.clusters.labs import FIRST_UP_S, STRANGER, Ran, invoke, unique, workspace
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,7 +44,9 @@ def users_kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def first_up(pair_name: str, users_kubeconfig: Path) -> Ran:
     """The ``up`` that made the pair out of nothing."""
-    return invoke("up", "-t", "pair", "--yes", name=pair_name, kubeconfig=users_kubeconfig)
+    return invoke(
+        "up", "-t", "pair", "--yes", name=pair_name, kubeconfig=users_kubeconfig, timeout=FIRST_UP_S
+    )
 
 
 @pytest.fixture(scope="module")

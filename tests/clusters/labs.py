@@ -26,6 +26,10 @@ ISOLATED = sys.platform == "linux" and os.geteuid() == 0
 UP_S = 1500.0
 """For one ``up``, with every image there already."""
 
+FIRST_UP_S = 4200.0
+"""For the first ``up`` on a machine that has nothing: 26 minutes were seen where it had two cores to itself
+(bench/cold.py), twice that where it had not."""
+
 STRANGER = """\
 apiVersion: v1
 kind: Config
