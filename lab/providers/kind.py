@@ -111,6 +111,8 @@ class Kind:
         kubeconfig.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kubeconfig.unlink(missing_ok=True)
         self._admission.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # As every file of a lab; the API server reads it as root.
+        self._admission.touch(mode=0o600)
         self._admission.write_text(yaml.safe_dump(pod_security.admission()))
         process.run(
             [

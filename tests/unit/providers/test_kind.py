@@ -308,6 +308,8 @@ def test_create_calls_kind_and_names_the_context(kind: Kind, engine: Engine, tmp
     assert {config["clusters"][0]["name"], config["users"][0]["name"]} == {"pair-east"}
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     assert kubeconfig.parent.stat().st_mode & 0o777 == 0o700
+    [admission] = kind.settings.lab(kind.lab).glob("pod-security.yaml")
+    assert admission.stat().st_mode & 0o777 == 0o600
 
 
 def test_without_kind_nothing_is_touched(kind: Kind, engine: Engine, tmp_path: Path) -> None:
