@@ -46,20 +46,24 @@ class Program:
     version: str
     licence: str
     layout: str
-    packages: Mapping[str, str]
+    packages: Mapping[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     ldflags: str = ""
     staging: str | None = None
     replace: Mapping[str, str] = field(default_factory=dict)
     keep: Mapping[str, Kept] = field(default_factory=dict)
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
+    main: str = ""
+    requires: Mapping[str, str] = field(default_factory=dict)
     seconds: float
     disk_mib: int
 
     def key(self, architecture: str) -> str:
         """A name for what this recipe makes on ``architecture``: same content, same key."""
         content = asdict(self)
-        for figure in ("licence", "seconds", "disk_mib", *(() if self.wheels else ("wheels",))):
+        # What few programs have counts only where it is: fields that came later change no key.
+        rare = [name for name in ("wheels", "main", "requires") if not content[name]]
+        for figure in ("licence", "seconds", "disk_mib", *rare):
             del content[figure]
         text = json.dumps([FORMAT, architecture, content], sort_keys=True)
         return f"{self.name}-{self.version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"

@@ -122,10 +122,11 @@ def build(
 def _compile(program: Program, work: Path, tool: _Go, *, say: Callable[[str], None]) -> None:
     """Compile the program's packages into ``work/out/bin``, and keep what the recipe keeps."""
     source = tool.download(program)
-    lay_out = _wrapper if program.layout == "wrapper" else _folder
-    place = lay_out(program, work, source, tool)
-    say("compiling")
-    tool.build(program, place, work / "out" / "bin", say=say)
+    if program.layout != "files":
+        lay_out = _wrapper if program.layout == "wrapper" else _folder
+        place = lay_out(program, work, source, tool)
+        say("compiling")
+        tool.build(program, place, work / "out" / "bin", say=say)
     for name, kept in program.keep.items():
         _keep(source / kept.path, work / "out" / "files" / name, constant=kept.go_constant)
 
@@ -203,7 +204,7 @@ class _Go:
 
     def build(self, program: Program, place: Path, target: Path, *, say: Callable[[str], None]) -> None:
         target.mkdir(parents=True)
-        prefix = program.module if program.layout == "wrapper" else "."
+        prefix = program.module if program.layout == "wrapper" and not program.main else "."
         packages = {
             name: prefix if path == "." else f"{prefix}/{path}" for name, path in program.packages.items()
         }
@@ -235,7 +236,8 @@ def _wrapper(program: Program, work: Path, source: Path, tool: _Go) -> Path:
     mod = tool.mod(source)
     lines = ["module lab.invalid/wrapper", f"go {mod['Go']}"]
     lines += [f"godebug {setting['Key']}={setting['Value']}" for setting in mod.get("Godebug") or ()]
-    lines.append(f"require {program.module} {program.version}")
+    required = {program.module: program.version, **program.requires}
+    lines += [f"require {module} {version}" for module, version in required.items()]
     for replacement in mod.get("Replace") or ():
         old, new = replacement["Old"]["Path"], replacement["New"]
         if "Version" in new:
@@ -247,6 +249,8 @@ def _wrapper(program: Program, work: Path, source: Path, tool: _Go) -> Path:
     ]
     place = work / "wrapper"
     place.mkdir()
+    if program.main:
+        (place / "main.go").write_text(program.main)
     (place / "go.mod").write_text("\n".join(dict.fromkeys(lines)) + "\n")
     # The module itself is verified by now, so its list of checksums is as good as the database,
     # which does not know every fork that a program uses.

@@ -11,7 +11,17 @@ from lab.images import catalog as module
 from lab.images.catalog import CatalogImage, Recipe, catalog, needed_for
 from lab.images.recipe import Kept, Program, programs
 
-SPDX = {"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "GPL-2.0-only", "GPL-2.0-or-later", "MIT", "PSF-2.0"}
+SPDX = {
+    "AGPL-3.0-only",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BUSL-1.1",
+    "GPL-2.0-only",
+    "GPL-2.0-or-later",
+    "MIT",
+    "PSF-2.0",
+}
 """Identifiers of the SPDX licence list that the catalog may use; extend it with care."""
 
 RECIPE = Recipe(files={"/usr/bin/kind": "kind/bin/kind"}, entrypoint=("/usr/bin/kind",))

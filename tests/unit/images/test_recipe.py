@@ -37,6 +37,8 @@ OTHERWISE = {
     "replace": {},
     "keep": {"chart": Kept(path="charts/tool", go_constant="x")},
     "wheels": {"amd64": Wheel(platform="manylinux", sha256="0")},
+    "main": "package main",
+    "requires": {"example.org/more": "v0.2.0"},
 }
 """For each field that changes what is built, another value."""
 
@@ -45,10 +47,10 @@ OTHERWISE = {
 def test_every_program_says_what_it_takes_to_build_it(name: str) -> None:
     program = programs()[name]
     assert program.name == name
-    assert program.layout in {"wrapper", "folder", "wheel"}
+    assert program.layout in {"wrapper", "folder", "wheel", "files"}
     assert (program.layout == "wheel") == bool(program.wheels)
     assert re.fullmatch(r"v?\d+\.\d+\.\d+", program.version)
-    assert program.packages
+    assert program.packages if program.layout != "files" else program.keep and not program.packages
     assert program.seconds > 0
     assert program.disk_mib > 0
     assert program.licence

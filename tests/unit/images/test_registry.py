@@ -107,7 +107,13 @@ def test_every_image_of_the_catalog_can_be_pulled_or_is_carried() -> None:
             assert image.carried_by in catalog()
         else:
             assert re.fullmatch(r"sha256:[0-9a-f]{64}", image.digest), image.reference
-            assert locate(image.pull, {}).registry in {"docker.io", "quay.io", "registry.k8s.io"}
+            assert locate(image.pull, {}).registry in {
+                "docker.io",
+                "ghcr.io",
+                "quay.io",
+                "reg.kyverno.io",
+                "registry.k8s.io",
+            }
 
 
 # ---- what goes wrong

@@ -226,6 +226,27 @@ def test_a_module_may_be_built_in_its_own_folder(cache: Path, go: FakeGo) -> Non
     assert built.binary("tool").read_text() == "binary\n"
 
 
+def test_a_program_may_be_put_together_of_modules(cache: Path, go: FakeGo) -> None:
+    main = "package main\n\nfunc main() {}\n"
+    go.path.write_text(go.path.read_text().replace("target=$2;", f'cp main.go "{go.built}.go"; target=$2;'))
+    together = replace(
+        PROGRAM, packages={"tool": "."}, main=main, requires={"example.org/more": "v0.2.0"}, keep={}
+    )
+    built = made(together, cache, go)
+    lines = go.built.read_text().splitlines()
+    assert lines[3:5] == ["require example.org/tool v1.2.3", "require example.org/more v0.2.0"]
+    assert Path(f"{go.built}.go").read_text() == main
+    assert next(call for call in go.calls() if call.startswith("build ")).endswith("/tool .")
+    assert built.binary("tool").read_text() == "binary\n"
+
+
+def test_of_some_modules_only_files_are_needed(cache: Path, go: FakeGo) -> None:
+    built = made(replace(PROGRAM, layout="files", packages={}), cache, go)
+    assert (built.kept("chart") / "Chart.yaml").read_text() == "name: tool\n"
+    assert not [call for call in go.calls() if call.startswith("build ")]
+    assert find(replace(PROGRAM, layout="files", packages={}), cache, architecture="amd64") == built
+
+
 def test_a_failed_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "failing", build="echo 'cmd/tool/main.go:3: undefined: x' >&2; exit 1")
     with pytest.raises(process.CommandError) as failed:
