@@ -14,7 +14,6 @@ from lab.catalog.place import Placed, place
 from lab.catalog.render import render
 from lab.catalog.vocabulary import ANY
 from lab.catalog.words import Api, LabView, look
-from lab.errors import LabError
 from lab.platform.check import Subject
 from lab.platform.install import Wanted
 from lab.providers.base import ClusterState
@@ -104,6 +103,6 @@ class Installed:
             authority = config["clusters"][0]["cluster"]["certificate-authority-data"]
             user = config["users"][0]["user"]
             certificate, key = user["client-certificate-data"], user["client-key-data"]
-        except (OSError, yaml.YAMLError, LookupError, TypeError, LabError):
+        except (OSError, yaml.YAMLError, LookupError, TypeError):
             return None
         return Api(f"https://{address}:{_API_PORT}", authority, certificate, key)

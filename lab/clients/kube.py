@@ -190,9 +190,10 @@ class Kube:
         self.request("PATCH", path, body=change, content_type="application/merge-patch+json")
 
     def delete(self, path: str) -> None:
-        """Delete the object at ``path``, if it is there."""
+        """Delete the object at ``path``, if it is there, with what it owns."""
         try:
-            self.request("DELETE", path)
+            # Unless asked, the API server leaves a Job's pods behind.
+            self.request("DELETE", path, query={"propagationPolicy": "Background"})
         except Refused as error:
             if error.status != 404:
                 raise

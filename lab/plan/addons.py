@@ -48,7 +48,7 @@ def addon_steps(
     ends = {each.place: _end(each) for each in placed}
     before = ("mesh",) if meshed else ()
     for cluster in dict.fromkeys(each.cluster for each in placed):
-        if cluster in standing and _has_images(cluster, placed):
+        if cluster in standing and has_images(cluster, placed):
             yield Step(
                 f"{cluster}/images",
                 "carry",
@@ -62,7 +62,7 @@ def addon_steps(
         there = seen.get(each.cluster, SeenAddons())
         current = each.addon.name in there.current
         cluster, name = each.place
-        carried = (f"{cluster}/images",) if cluster in standing and _has_images(cluster, placed) else ()
+        carried = (f"{cluster}/images",) if cluster in standing and has_images(cluster, placed) else ()
         yield Step(
             f"{cluster}/{name}",
             "addon",
@@ -110,7 +110,8 @@ def _removals(cluster: str, leaving: Mapping[str, tuple[str, ...]]) -> Iterator[
         )
 
 
-def _has_images(cluster: str, placed: Sequence[Placed]) -> bool:
+def has_images(cluster: str, placed: Sequence[Placed]) -> bool:
+    """Whether an addon that has its home on ``cluster`` runs images there."""
     homes = [each for each in placed if each.cluster == cluster and each.part == "home"]
     return any(each.addon.images for each in homes)
 

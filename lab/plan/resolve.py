@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.catalog.place import Placed
-from lab.plan.addons import SeenAddons, addon_steps, ends
+from lab.plan.addons import SeenAddons, addon_steps, ends, has_images
 from lab.plan.step import Budget, Plan, PlannedCluster, Step
 from lab.topology.model import Cluster, Topology
 
@@ -167,9 +167,7 @@ def _is_there(seen: SeenCluster) -> bool:
 
 def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
     """Whether a cluster needs nothing more that would have to be brought here."""
-    homes = [each for each in placed if each.cluster == name and each.part == "home"]
-    has_addons = any(each.addon.images for each in homes)
-    return seen.whole and seen.configured and (seen.addons.carried or not has_addons)
+    return seen.whole and seen.configured and (seen.addons.carried or not has_images(name, placed))
 
 
 def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:

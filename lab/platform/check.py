@@ -12,13 +12,16 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote
 
+from jinja2 import UndefinedError
+
 from lab.catalog.addon import Check, Step
 from lab.catalog.place import Placed
 from lab.catalog.render import render_template
 from lab.catalog.words import LabView, Words
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Refused, Unreachable
-from lab.errors import LabError, TemporaryError
+from lab.document.scalars import Unfit
+from lab.errors import InputError, LabError, TemporaryError
 from lab.platform.record import references
 from lab.redact import Redactor
 from lab.result import CheckResult
@@ -57,6 +60,8 @@ class Runner:
         try:
             with attempt.cleaned_up():
                 ok, evidence = attempt.steps()
+        except (UndefinedError, Unfit) as error:
+            ok, evidence = False, f"the check itself is wrong: {error}"
         except LabError as error:
             ok, evidence = False, " ".join(filter(None, (error.brief, error.details)))
         seconds = round(time.monotonic() - started, 2)
@@ -130,7 +135,7 @@ class _Attempt:
 
     def _do(self, step: Step) -> _Outcome:
         arguments = self.words.filled(step.arguments)
-        cluster = arguments.get("on") or self._subject.cluster
+        cluster = self._named(arguments.get("on")) if arguments.get("on") else self._subject.cluster
         kube = self._runner.kubes[cluster]
         match step.verb:
             case "request":
@@ -150,6 +155,16 @@ class _Attempt:
                 return _Outcome(200, "removed")
             case "exec":
                 return self._execute(kube, arguments)
+
+    def _named(self, place: str) -> str:
+        """The cluster called ``place``, or else the first of that role."""
+        for cluster in self._runner.lab.clusters:
+            if cluster.name == place:
+                return place
+        for cluster in self._runner.lab.clusters:
+            if cluster.role == place:
+                return cluster.name
+        raise InputError(f"there is no cluster or role {place!r} to ask")
 
     def _apply(self, template: str, cluster: str, *, dry_run: bool) -> _Outcome:
         kube = self._runner.kubes[cluster]

@@ -132,3 +132,22 @@ def test_secrets_are_not_evidence(tmp_path: Path) -> None:
     sent = kube.asked[0][2]["X-T"]
     kube.answers = {PATH: [(403, f"who is {sent}?")]}
     assert sent not in lab.run().evidence
+
+
+def test_a_role_stands_for_its_cluster(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, '[{get: {path: "/?q=1", on: mgmt}}]')
+    lab.kubes["hub"].answers = {"/?q=1": [(200, "{}")]}
+    assert lab.run().ok
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ('{get: {path: "/?q=1", on: nowhere}}', "there is no cluster or role 'nowhere' to ask"),
+        ('{get: {path: "/{{ result.x }}"}}', "the check itself is wrong: "),
+    ],
+)
+def test_a_check_that_is_wrong_fails_and_says_so(tmp_path: Path, step: str, told: str) -> None:
+    result = Lab(tmp_path, f"[{step}]").run()
+    assert not result.ok
+    assert told in result.evidence
