@@ -10,6 +10,7 @@ from lab.catalog.addon import Addon, Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.images.catalog import catalog as images
+from lab.images.files import kept
 from lab.settings import Settings
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES
@@ -20,7 +21,7 @@ Clusters = Mapping[str, tuple[str, ...]]
 
 def catalog(settings: Settings) -> Catalog:
     """Read every addon. Raises :class:`lab.errors.InputError` for what is wrong with any of them."""
-    return load_catalog(settings.addons, images=images())
+    return load_catalog(settings.addons, images=images(), kept=kept())
 
 
 def clusters_of(topology: str, found: Catalog) -> Clusters:

@@ -37,6 +37,8 @@ def up(
     )
     plan = story.up(from_environment(), request)
     took = console.duration(time.monotonic() - started)
+    for addon, why in plan.left_out.items():
+        console.note(f"{addon} is left out: {why}.")
     if not plan.pending:
         console.out(f"{plan.lab} is up already: nothing to do ({took}).")
         return
@@ -158,13 +160,13 @@ def gather(topology: str, *, name: str, output: str) -> None:
 
 def images(topology: str, *, name: str, images: str, json: bool) -> None:
     """List what a lab is made of."""
-    from lab.installed import images_of, placed
+    from lab.installed import placed
     from lab.supply import supply
     from lab.workspace import open_workspace
 
     settings = from_environment()
     workspace = open_workspace(settings, topology, name=name or None)
-    made_of = supply(settings, workspace.topology, images=images, addons=images_of(placed(workspace)))
+    made_of = supply(settings, workspace.topology, images=images, wanted=placed(workspace))
     steps = made_of.steps()
     if json:
         console.out_json(
@@ -240,12 +242,12 @@ def test(*, tier: str, long: bool, yes: bool) -> None:
 
 
 def _everything_cached(settings: Settings) -> bool:
-    from lab.installed import images_of, placed
+    from lab.installed import placed
     from lab.supply import everything_cached
     from lab.workspace import open_workspace
 
     workspace = open_workspace(settings, "hub-spoke", name="test")
-    return everything_cached(settings, workspace.topology, addons=images_of(placed(workspace)))
+    return everything_cached(settings, workspace.topology, wanted=placed(workspace))
 
 
 def _name_of(topology: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,13 +10,15 @@ import yaml
 
 from lab.addons import catalog
 from lab.catalog.addon import Check
+from lab.catalog.objects import Object
 from lab.catalog.place import Placed, place
-from lab.catalog.render import render
+from lab.catalog.render import finished, render
 from lab.catalog.vocabulary import ANY
 from lab.catalog.words import Api, LabView, look
 from lab.platform.check import Subject
 from lab.platform.install import Wanted
 from lab.providers.base import ClusterState
+from lab.supply import module_files
 from lab.workspace import Workspace
 
 _API_PORT = 6443
@@ -27,11 +29,6 @@ def placed(
 ) -> tuple[Placed, ...]:
     """Return what goes where, in order. Raises :class:`lab.errors.InputError` as :func:`place` does."""
     return place(workspace.topology, catalog(workspace.settings), only=only, without=without)
-
-
-def images_of(placed: Iterable[Placed]) -> tuple[str, ...]:
-    """Return the references of all images that ``placed`` need."""
-    return tuple(dict.fromkeys(image for each in placed for image in each.addon.images))
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,21 @@ class Installed:
         Raises :class:`lab.errors.InputError` for what is wrong with its templates.
         """
         needs = tuple(sorted({name for cluster, name in each.needs if cluster == each.cluster}))
-        return Wanted(each.addon.name, each.addon.upstream.version, needs, render(each, self.view))
+        definitions = each.addon.definitions if each.part == "home" else ()
+        files = module_files(self.workspace.settings)
+
+        def define() -> list[Object]:
+            things = (thing for wanted in definitions for thing in files.objects(wanted))
+            return [finished(each, self.view, thing) for thing in things]
+
+        return Wanted(
+            each.addon.name,
+            each.addon.upstream.version,
+            needs,
+            render(each, self.view),
+            tuple(files.key(wanted) for wanted in definitions),
+            define,
+        )
 
     def subjects(self) -> list[Subject]:
         """Return every check of every addon, on each cluster that it is for."""

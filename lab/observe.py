@@ -176,7 +176,7 @@ def _addons(addons: Installed, cluster: str) -> SeenAddons:
 
 
 def _is_current(addons: Installed, each: Placed, record: Record | None) -> bool:
-    return record is not None and record.fingerprint == addons.wanted(each).record.fingerprint
+    return record is not None and record.fingerprint == addons.wanted(each).fingerprint
 
 
 def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:

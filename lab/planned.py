@@ -19,6 +19,8 @@ def show(plan: Plan) -> None:
             {_told(step): {} for step in steps},
         )
     console.tree("then", {_told(plan.by_id["lab/verify"]): {}} if "lab/verify" in plan.by_id else {})
+    for name, why in plan.left_out.items():
+        console.out(f"{name} is left out: {why}.")
     budget = plan.budget
     console.out(
         f"It takes {budget.memory_mib / 1024:.1f} GiB of memory, {budget.disk_mib / 1024:.1f} GiB of disk "

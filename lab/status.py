@@ -21,12 +21,14 @@ from lab import observe
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
 from lab.errors import LabError
+from lab.images.catalog import catalog
 from lab.installed import placed
 from lab.mesh import cilium
 from lab.platform.install import missing
 from lab.platform.record import Record, records
 from lab.providers.base import ClusterState
 from lab.settings import Settings
+from lab.supply import only_pulled
 from lab.topology.model import Cluster
 from lab.workspace import Workspace, open_workspace, states
 
@@ -226,12 +228,17 @@ def _addons(kube: Kube, placed: Sequence[Placed]) -> tuple[AddonStatus, ...]:
 
 def _addon(kube: Kube, each: Placed, record: Record | None) -> AddonStatus:
     if record is None:
-        version, detail = each.addon.upstream.version, "not installed"
+        version, detail = each.addon.upstream.version, _not_installed(each)
     elif not record.fingerprint:
         version, detail = record.version, "not installed to its end"
     else:
         version, detail = record.version, missing(kube, each.addon.ready) or ""
     return AddonStatus(cluster=each.cluster, name=each.addon.name, version=version, detail=detail)
+
+
+def _not_installed(each: Placed) -> str:
+    pulled = [name for name in each.addon.images if catalog()[name].source is None]
+    return f"not installed: {only_pulled(pulled[0])}" if pulled else "not installed"
 
 
 def _unseen(workspace: Workspace, cluster: Cluster, state: str) -> _Seen:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 
+from lab.catalog.place import Placed
 from lab.clients import docker_images
 from lab.errors import InputError
 from lab.host import container_engine, tools
 from lab.images.base import ImageSource
 from lab.images.catalog import CatalogImage, catalog, needed_for
+from lab.images.files import ModuleFiles
 from lab.images.node import NodeImage
 from lab.images.recipe import programs
 from lab.images.registry import RegistrySource
@@ -40,8 +42,27 @@ class Supply:
     settings: Settings
     source: ImageSource
     topology: Topology
-    addons: tuple[str, ...] = ()
-    """References of the images that addons need."""
+    wanted: tuple[Placed, ...] = ()
+    """The addons that were asked for, each after all that it needs."""
+
+    @cached_property
+    def left_out(self) -> Mapping[str, str]:
+        """Addons that were asked for and that this source cannot bring, by name, and why."""
+        found: dict[str, str] = {}
+        for each in self.wanted:
+            addon = each.addon
+            unhad = [name for name in addon.images if not self.source.has(catalog()[name])]
+            lacking = [name for name in addon.needs if name in found]
+            if unhad:
+                found[addon.name] = only_pulled(unhad[0])
+            elif lacking:
+                found[addon.name] = f"it needs {lacking[0]}"
+        return found
+
+    @cached_property
+    def placed(self) -> tuple[Placed, ...]:
+        """The addons that were asked for and can be had."""
+        return tuple(each for each in self.wanted if each.addon.name not in self.left_out)
 
     @cached_property
     def base(self) -> CatalogImage:
@@ -61,7 +82,7 @@ class Supply:
     @cached_property
     def images(self) -> tuple[CatalogImage, ...]:
         """Everything that this lab needs, the base node image first."""
-        of_addons = (catalog()[reference] for reference in self.addons)
+        of_addons = (catalog()[name] for each in self.placed for name in each.addon.images)
         images = (self.base, *needed_for(["node", "mesh"]), *of_addons, *self._beside)
         return tuple({image.reference: image for image in images}.values())
 
@@ -103,19 +124,21 @@ class Supply:
                 done=part.done,
                 estimate_s=part.estimate_s,
             )
-            for part in self.source.parts(self.images)
+            for part in (*self.source.parts(self.images), *self._files.parts(self._programs))
         ]
         steps = (*brought, *(self._tool_step(name, brought) for name in _TOOLS))
         return tuple(map(self._timed, steps))
 
     def bring(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Do one of :meth:`steps`."""
-        kind, _, name = step.partition("/")
         with self.times.taken(step):
-            if kind == "tools":
-                self.tool(name, say=say, cancelled=cancelled)
-            else:
-                self.source.bring(name, say=say, cancelled=cancelled)
+            match step.split("/", 2):
+                case ["tools", name]:
+                    self.tool(name, say=say, cancelled=cancelled)
+                case ["images", "files", name]:
+                    self._files.bring(name, say=say, cancelled=cancelled)
+                case _:
+                    self.source.bring(step.removeprefix("images/"), say=say, cancelled=cancelled)
 
     def archive(self, reference: str) -> Path:
         """The archive of the image that is called ``reference`` in manifests."""
@@ -135,6 +158,16 @@ class Supply:
     def takes_s(self, steps: Iterable[Step]) -> float:
         """Seconds that bringing what ``steps`` bring takes, side by side as they are."""
         return sum(step.estimate_s or 0.0 for step in steps) / LANES
+
+    @property
+    def _files(self) -> ModuleFiles:
+        return module_files(self.settings)
+
+    @property
+    def _programs(self) -> tuple[str, ...]:
+        """The programs whose files addons read."""
+        wanted = (each.addon.definitions for each in self.placed if each.part == "home")
+        return tuple(dict.fromkeys(files.program for all_of_one in wanted for files in all_of_one))
 
     def _timed(self, step: Step) -> Step:
         """``step``, expected to take what it took the last time."""
@@ -159,7 +192,21 @@ class Supply:
         )
 
 
-def supply(settings: Settings, topology: Topology, *, images: str, addons: tuple[str, ...] = ()) -> Supply:
+def only_pulled(reference: str) -> str:
+    """Why an addon with the image ``reference`` cannot be had where images are made."""
+    return f"{reference} can only be pulled, not made from source"
+
+
+def module_files(settings: Settings) -> ModuleFiles:
+    """Where upstream's own definitions are fetched to and read from."""
+    return ModuleFiles(
+        settings=settings,
+        architecture=tools.this_machine().architecture,
+        go=partial(tools.go, settings),
+    )
+
+
+def supply(settings: Settings, topology: Topology, *, images: str, wanted: tuple[Placed, ...] = ()) -> Supply:
     """The supply that ``--images`` asks for: ``registry``, ``source`` or ``auto``.
 
     ``auto`` is the registry if it answers one quick question (or has everything here already), else
@@ -173,17 +220,17 @@ def supply(settings: Settings, topology: Topology, *, images: str, addons: tuple
     registry = RegistrySource(settings=settings, architecture=architecture)
     made_here = SourceImages(settings=settings, architecture=architecture, go=partial(tools.go, settings))
     if images == "registry":
-        return Supply(settings, registry, topology, addons)
-    from_source = Supply(settings, made_here, topology, addons)
+        return Supply(settings, registry, topology, wanted)
+    from_source = Supply(settings, made_here, topology, wanted)
     if images == "source" or all(step.done for step in from_source.steps()):
         return from_source
-    from_registry = Supply(settings, registry, topology, addons)
+    from_registry = Supply(settings, registry, topology, wanted)
     pulled = [image for image in from_registry.images if not registry.carried(image)]
     if all(registry.at_hand(image) for image in pulled) or not registry.probe(pulled):
         return from_registry
     return from_source
 
 
-def everything_cached(settings: Settings, topology: Topology, *, addons: tuple[str, ...] = ()) -> bool:
-    """Whether a lab of ``topology``, with the images ``addons``, could be made now of what is here."""
-    return all(step.done for step in supply(settings, topology, images="source", addons=addons).steps())
+def everything_cached(settings: Settings, topology: Topology, *, wanted: tuple[Placed, ...] = ()) -> bool:
+    """Whether a lab of ``topology``, with the addons ``wanted``, could be made now of what is here."""
+    return all(step.done for step in supply(settings, topology, images="source", wanted=wanted).steps())

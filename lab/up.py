@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import actions, console, installed, observe, ready, state
-from lab.catalog.place import Placed
 from lab.engine import journal, progress
 from lab.engine.run import run
 from lab.errors import HostError
@@ -47,10 +46,9 @@ def up(settings: Settings, request: Request) -> Plan:
         ready.make_ready(workspace, assume_yes=request.yes)
         # Read again: with an engine running, its networks count as taken, too.
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-        placed = _placed(workspace, request)
-        made_of = _supply(workspace, request, placed)
-        plan = _plan(workspace, made_of, placed)
-        maker = actions.Maker(workspace, made_of, placed, recreate=request.recreate)
+        made_of = _supply(workspace, request)
+        plan = _plan(workspace, made_of)
+        maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate)
         maker.require_same()
         _require_consent(plan, made_of, assume_yes=request.yes)
         # What is refused above leaves nothing behind.
@@ -75,12 +73,7 @@ def up(settings: Settings, request: Request) -> Plan:
 def plan(settings: Settings, request: Request) -> Plan:
     """What :func:`up` would do now. Changes nothing, and works without a container engine."""
     workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-    placed = _placed(workspace, request)
-    return _plan(workspace, _supply(workspace, request, placed), placed)
-
-
-def _placed(workspace: Workspace, request: Request) -> tuple[Placed, ...]:
-    return installed.placed(workspace, only=words(request.only), without=words(request.without))
+    return _plan(workspace, _supply(workspace, request))
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -88,19 +81,18 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (word.strip() for word in text.split(","))))
 
 
-def _supply(workspace: Workspace, request: Request, placed: tuple[Placed, ...]) -> Supply:
-    return supply(
-        workspace.settings,
-        workspace.topology,
-        images=request.images,
-        addons=installed.images_of(placed),
-    )
+def _supply(workspace: Workspace, request: Request) -> Supply:
+    wanted = installed.placed(workspace, only=words(request.only), without=words(request.without))
+    return supply(workspace.settings, workspace.topology, images=request.images, wanted=wanted)
 
 
-def _plan(workspace: Workspace, made_of: Supply, placed: tuple[Placed, ...]) -> Plan:
-    seen = observe.observe(workspace, node_image=made_of.node_image, placed=placed)
+def _plan(workspace: Workspace, made_of: Supply) -> Plan:
+    seen = observe.observe(workspace, node_image=made_of.node_image, placed=made_of.placed)
     durations = journal.last_durations(workspace.folder.journals)
-    return resolve(workspace.topology, seen, bring=made_of.steps(), placed=placed, durations=durations)
+    made = resolve(
+        workspace.topology, seen, bring=made_of.steps(), placed=made_of.placed, durations=durations
+    )
+    return replace(made, left_out=made_of.left_out)
 
 
 def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:

@@ -82,6 +82,18 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Definitions:
+    """Objects that upstream publishes: what ``program`` keeps of its module under ``name``.
+
+    ``only`` are files of that folder, without ``.yaml``; empty, it is all of them.
+    """
+
+    program: str
+    name: str
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Workload:
     """Something whose readiness an addon's depends on."""
 
@@ -145,11 +157,13 @@ class Addon:
 
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
     namespace: str
     pod_security: Literal["privileged", "baseline", "restricted"] = "baseline"
     memory: str
     images: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    definitions: tuple[Definitions, ...] = ()
     templates: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     ready: tuple[Workload, ...] = ()

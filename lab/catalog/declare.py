@@ -16,6 +16,7 @@ from lab.catalog.addon import (
     OWN_VERSION,
     Addon,
     Check,
+    Definitions,
     Option,
     Step,
     Upstream,
@@ -35,17 +36,19 @@ _TEMPLATE: Final = "{{"
 
 
 def declare(
-    document: Document, *, name: str, folder: Folder, images: Collection[str]
+    document: Document, *, name: str, folder: Folder, images: Collection[str], kept: Collection[str]
 ) -> tuple[Addon, list[Problem]]:
     """Make the addon ``name`` of a document, and say what is wrong with it.
 
-    ``images`` are the references that the image catalog knows. What the document lacks because it was broken
-    is left empty: it was reported already, and the rest can still be checked.
+    ``images`` are the references that the image catalog knows, ``kept`` what programs keep of their modules,
+    as PROGRAM/NAME. What the document lacks because it was broken is left empty: it was reported already,
+    and the rest can still be checked.
     """
     addon = _addon(document.values, name=name, folder=folder)
     options, problems = _options(document)
     addon = replace(addon, options=options)
     problems += _images(document, addon, images)
+    problems += _definitions(document, kept)
     problems += _repeats(document)
     problems += _steps(document)
     problems += _templates(document, addon, folder)
@@ -70,10 +73,16 @@ def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
         on=_words(values.get("on", ())),
         needs=_words(values.get("needs", ())),
         after=_words(values.get("after", ())),
+        excludes=_words(values.get("excludes", ())),
         namespace=namespace,
         pod_security=values.get("pod_security", "baseline"),
         memory=values.get("memory", "0Mi"),
         images=_words(values.get("images", ())),
+        definitions=tuple(
+            Definitions(program, kept, _words(each.get("only", ())))
+            for each in _whole(values.get("definitions", ()))
+            for program, _, kept in [each.get("from", "").partition("/")]
+        ),
         templates=_words(values.get("templates", ())),
         elsewhere=_words(values.get("elsewhere", ())),
         ready=tuple(
@@ -187,6 +196,18 @@ def _images(document: Document, addon: Addon, known: Collection[str]) -> Iterato
         yield Problem(document.at(path), path, f"{image} is not in lab/images/images.yaml", remedy)
 
 
+def _definitions(document: Document, known: Collection[str]) -> Iterator[Problem]:
+    for number, each in enumerate(document.values.get("definitions", ())):
+        wanted = (each or {}).get("from")
+        if wanted is None or wanted in known:
+            continue
+        path: Path = ("definitions", number, "from")
+        guess = nearest(wanted, known)
+        remedy = f'Did you mean "{guess}"?' if guess else "Add it there: layout files, and what it keeps."
+        message = f"{wanted} is not in lab/images/programs.yaml"
+        yield Problem(document.at(path), path, message, remedy)
+
+
 def _repeats(document: Document) -> Iterator[Problem]:
     """Find what has to be there once: ids of checks, names of URLs, and every name in a list of names."""
     for key, unique in (("checks", "id"), ("urls", "name")):
@@ -194,7 +215,7 @@ def _repeats(document: Document) -> Iterator[Problem]:
         yield from _twice(
             document, [((key, number, unique), each.get(unique)) for number, each in entries if each]
         )
-    for key in ("on", "needs", "after", "images", "templates", "elsewhere"):
+    for key in ("on", "needs", "after", "excludes", "images", "templates", "elsewhere"):
         value = document.values.get(key, ())
         if isinstance(value, list):
             yield from _twice(document, [((key, number), each) for number, each in enumerate(value)])

@@ -25,11 +25,12 @@ MESH: Final = "mesh"
 _RESERVED: Final = {MESH: "means the mesh alone to --only", ANY: "means every cluster"}
 
 
-def load_catalog(folder: Path, *, images: Collection[str]) -> Catalog:
+def load_catalog(folder: Path, *, images: Collection[str], kept: Collection[str] = ()) -> Catalog:
     """Read every addon in ``folder``, of which each sub-folder is one.
 
-    ``images`` are the references that the image catalog knows. Raises InputError, with every problem of every
-    addon on a line of its own in ``details``, sorted by place.
+    ``images`` are the references that the image catalog knows, ``kept`` what programs keep of their modules,
+    as PROGRAM/NAME. Raises InputError, with every problem of every addon on a line of its own in
+    ``details``, sorted by place.
     """
     addons: dict[str, Addon] = {}
     documents: dict[str, Document] = {}
@@ -47,6 +48,7 @@ def load_catalog(folder: Path, *, images: Collection[str]) -> Catalog:
             name=path.name,
             folder=Folder(path, shown),
             images=images,
+            kept=kept,
         )
         addons[path.name] = addon
         if document is not None:
@@ -54,6 +56,7 @@ def load_catalog(folder: Path, *, images: Collection[str]) -> Catalog:
             problems += more
     problems += _unknown(addons, documents)
     problems += _circles(addons, documents)
+    problems += _contradictions(addons, documents)
     if problems:
         raise _refusal(problems, folder.name)
     return Catalog(addons)
@@ -87,7 +90,7 @@ def _read(path: Path, shown: str) -> tuple[Document | None, list[Problem]]:
 
 def _unknown(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> Iterator[Problem]:
     for document in documents.values():
-        for key in ("needs", "after"):
+        for key in ("needs", "after", "excludes"):
             for number, other in enumerate(document.values.get(key, ())):
                 if other is not None and other not in addons:
                     path = (key, number)
@@ -112,6 +115,20 @@ def _circles(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> 
             needs[first].remove(second)
         else:
             return
+
+
+def _contradictions(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> Iterator[Problem]:
+    """Find who excludes an addon that it cannot do without."""
+    needs = {name: [each for each in addon.needs if each in addons] for name, addon in addons.items()}
+    for name, document in documents.items():
+        needed = graph.closure(needs, needs[name])
+        for number, other in enumerate(document.values.get("excludes", ())):
+            if other == name or other in needed:
+                path = ("excludes", number)
+                message = (
+                    f"{name} excludes {other}, which it needs" if other != name else f"{name} excludes itself"
+                )
+                yield Problem(document.at(path), path, message, "Remove it here, or there.")
 
 
 def _refusal(problems: list[Problem], shown: str) -> InputError:

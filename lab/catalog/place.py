@@ -130,7 +130,9 @@ def _understood(topology: Topology, catalog: Catalog) -> tuple[dict[str, list[_U
         uses.setdefault(addon.name, []).append(_Use(addon, clusters, options))
     for number, use in enumerate(topology.addons):
         if use.use in uses:
-            problems += _unmet(use, catalog, ("addons", number), {each.use for each in topology.addons})
+            where: Path = ("addons", number)
+            problems += _unmet(use, catalog, where, {each.use for each in topology.addons})
+            problems += _excluded(use, uses, where)
     return uses, problems
 
 
@@ -185,6 +187,17 @@ def _unmet(use: AddonUse, catalog: Catalog, path: Path, used: Collection[str]) -
         if need not in used:
             message = f"{use.use} needs {need}, which no cluster has"
             yield Problem(use.position, path, message, f'Add "- {{use: {need}}}".')
+
+
+def _excluded(use: AddonUse, uses: Mapping[str, Sequence[_Use]], path: Path) -> Iterator[Problem]:
+    [own, *_] = uses[use.use]
+    for other in own.addon.excludes:
+        there = {cluster for each in uses.get(other, ()) for cluster in each.clusters}
+        both = [cluster for each in uses[use.use] for cluster in each.clusters if cluster in there]
+        if both:
+            message = f"{use.use} and {other} exclude each other, and {listed(both, most=3)} would have both"
+            remedy = "Remove one of them, or give each its own clusters with on."
+            yield Problem(use.position, path, message, remedy)
 
 
 def _selected(

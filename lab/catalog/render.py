@@ -69,7 +69,7 @@ def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
     addon = placed.addon
     if addon.namespace in objects.namespaces(made) and addon.namespace not in objects.KUBERNETES_OWN:
         own = objects.namespace_object(addon.namespace, pod_security=addon.pod_security)
-        made.insert(0, _finished(placed, lab, own))
+        made.insert(0, finished(placed, lab, own))
     if problems:
         raise _refusal(placed, problems)
     return tuple(made)
@@ -136,7 +136,7 @@ class _Template:
                 wrong = [Problem(root.position, (), fault, remedy, root="manifest")]
             problems += [_quoting(each, text) for each in wrong]
             if not wrong:
-                made.append(_finished(self.placed, self.lab, thing))
+                made.append(finished(self.placed, self.lab, thing))
         return made, problems
 
     def text(self) -> str:
@@ -183,7 +183,8 @@ class _Template:
         return f'Did you mean "{guess}"?' if guess else f"Known here: {listed(self.words.variables)}."
 
 
-def _finished(placed: Placed, lab: LabView, thing: Object) -> Object:
+def finished(placed: Placed, lab: LabView, thing: Object) -> Object:
+    """Return an object as it is applied: in the addon's namespace if it names none, with both labels."""
     labels = {objects.LABEL: lab.name, objects.ADDON_LABEL: placed.addon.name}
     return objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
 

@@ -231,6 +231,24 @@ _option = Block(
     ),
 )
 
+_definitions = Block(
+    "definitions",
+    (
+        Field(
+            "from",
+            Text(expected="PROGRAM/NAME", sample="gateway-api/crds", pattern=r"[^/\s]+/[^/\s]+"),
+            "What a program of lab/images/programs.yaml keeps of its module: PROGRAM/NAME.",
+            required=True,
+            examples=("gateway-api/crds",),
+        ),
+        Field(
+            "only",
+            Sequence(replace(_word, expected="the name of a file without .yaml", sample="gateways")),
+            "Files of that folder, without .yaml. Left out, all of them.",
+        ),
+    ),
+)
+
 _check = Block(
     "a check",
     (
@@ -293,6 +311,9 @@ ADDON: Final = Block(
         ),
         Field("after", Sequence(_addon), "Addons that must be ready first if they are in the lab."),
         Field(
+            "excludes", Sequence(_addon), "Addons that cannot be on the same cluster: they do the same work."
+        ),
+        Field(
             "namespace",
             _label,
             "Namespace of its objects that name none; made by us. Left out, the addon's name.",
@@ -312,6 +333,11 @@ ADDON: Final = Block(
             "References of lab/images/images.yaml that its pods use.",
         ),
         Field("options", Table(_option_name, _option), "What a topology may set in `with`, by name."),
+        Field(
+            "definitions",
+            Sequence(_definitions),
+            "What upstream's own files define (kinds, mostly), applied before the templates as it is.",
+        ),
         Field(
             "templates",
             Sequence(_file),

@@ -59,6 +59,10 @@ class ImageSource(Protocol):
         """Where the archive of ``image`` lies once its parts are done."""
         ...
 
+    def has(self, image: CatalogImage) -> bool:
+        """Whether this source can bring ``image`` at all."""
+        ...
+
     def carried(self, image: CatalogImage) -> bool:
         """Whether the base node image of this source holds ``image`` already."""
         ...

@@ -121,6 +121,10 @@ class RegistrySource:
         noted = tuple(record.get(key) for key in ("reference", "digest", "architecture", "bytes"))
         return record if noted == (image.reference, image.digest, self.architecture, size) else None
 
+    def has(self, image: CatalogImage) -> bool:
+        """See :meth:`lab.images.base.ImageSource.has`."""
+        return bool(image.digest) or self.carried(image)
+
     def carried(self, image: CatalogImage) -> bool:
         """Whether the registry's node image holds ``image`` already."""
         return bool(image.carried_by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.catalog.place import Placed
@@ -71,6 +71,7 @@ def addon_steps(
             needs=(
                 f"{cluster}/network",
                 *carried,
+                *_fetched(each, brought),
                 *(f"{cluster}/{step}" for step in before),
                 *(ends[need] for need in each.needs),
             ),
@@ -108,6 +109,13 @@ def _removals(cluster: str, leaving: Mapping[str, tuple[str, ...]]) -> Iterator[
             needs=(f"{cluster}/network", *(f"{cluster}/{user}/remove" for user in users)),
             estimate_s=_READY_S,
         )
+
+
+def _fetched(each: Placed, brought: Collection[str]) -> Iterator[str]:
+    """Yield the steps that fetch what upstream defines for an addon."""
+    if each.part == "home":
+        wanted = dict.fromkeys(f"images/files/{files.program}" for files in each.addon.definitions)
+        yield from (step for step in wanted if step in brought)
 
 
 def has_images(cluster: str, placed: Sequence[Placed]) -> bool:

@@ -167,7 +167,13 @@ def _is_there(seen: SeenCluster) -> bool:
 
 def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
     """Whether a cluster needs nothing more that would have to be brought here."""
-    return seen.whole and seen.configured and (seen.addons.carried or not has_images(name, placed))
+    defined = {each.addon.name for each in placed if each.cluster == name and each.addon.definitions}
+    return (
+        seen.whole
+        and seen.configured
+        and defined <= seen.addons.current
+        and (seen.addons.carried or not has_images(name, placed))
+    )
 
 
 def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:

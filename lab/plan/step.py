@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 
 from lab import graph
@@ -76,6 +76,8 @@ class Plan:
     clusters: tuple[PlannedCluster, ...] = ()
     steps: tuple[Step, ...]
     budget: Budget
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Addons that were asked for and cannot be had, and why."""
 
     def __post_init__(self) -> None:
         """Put the steps in order."""
@@ -148,6 +150,7 @@ class Plan:
                 "disk_mib": self.budget.disk_mib,
                 "cpus": self.budget.cpus,
             },
+            "left_out": dict(self.left_out),
         }
 
 

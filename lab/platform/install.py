@@ -32,17 +32,20 @@ class Wanted:
     version: str
     needs: tuple[str, ...]
     objects: Sequence[Object]
+    definitions: tuple[str, ...] = ()
+    """Names of what upstream defines for it; another name, another definition."""
+
+    define: Callable[[], Sequence[Object]] = tuple
+    """Reads these: large, and not needed in order to tell whether they are there."""
 
     @property
-    def record(self) -> Record:
-        """What is remembered of it once it is there."""
-        return Record(
-            self.addon,
-            fingerprint(self.objects),
-            self.version,
-            self.needs,
-            records.references(self.objects),
-        )
+    def fingerprint(self) -> str:
+        """A name for all of it."""
+        return fingerprint([*self.objects, *({"definitions": each} for each in self.definitions)])
+
+    def record(self, objects: Sequence[Object]) -> Record:
+        """What is remembered of it once ``objects``, all of them, are there."""
+        return Record(self.addon, self.fingerprint, self.version, self.needs, records.references(objects))
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Installer:
         ends. Raises :class:`lab.errors.ProvisionError` for what the API server refuses, and
         :class:`lab.clients.wait.TimedOut` for an object whose kind never came.
         """
-        new = wanted.record
+        things = (*wanted.define(), *wanted.objects)
+        new = wanted.record(things)
         old = records.records(self.kube).get(wanted.addon)
         before = old.objects if old else ()
         records.write(
@@ -70,7 +74,7 @@ class Installer:
             replace(new, fingerprint="", objects=records.joined(before, new.objects)),
             lab=self.lab,
         )
-        for thing in wanted.objects:
+        for thing in things:
             self._apply(thing)
         kept = {each.identity for each in new.objects}
         self._delete([each for each in before if each.identity not in kept])

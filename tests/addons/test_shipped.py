@@ -15,6 +15,7 @@ from lab.catalog.place import place
 from lab.catalog.render import render
 from lab.catalog.words import look
 from lab.images.catalog import catalog as images
+from lab.images.files import kept
 from lab.settings import PROJECT
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
@@ -42,7 +43,7 @@ def hub_with(folder: Path, *, used: list[str]) -> Topology:
 
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
 def test_all_can_be_rendered_in_one_lab(folder: Path, tmp_path: Path) -> None:
-    catalog = load_catalog(folder, images=images())
+    catalog = load_catalog(folder, images=images(), kept=kept())
     topology = hub_with(tmp_path, used=list(catalog.addons))
     placed = place(topology, catalog)
     lab = look(topology, placed, seed=b"seed")
@@ -61,7 +62,7 @@ def test_editors_find_nothing_wrong(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
 def test_every_container_asks_for_an_image_that_the_addon_states(folder: Path, tmp_path: Path) -> None:
-    catalog = load_catalog(folder, images=images())
+    catalog = load_catalog(folder, images=images(), kept=kept())
     topology = hub_with(tmp_path, used=list(catalog.addons))
     placed = place(topology, catalog)
     lab = look(topology, placed, seed=b"seed")
@@ -100,7 +101,7 @@ def test_a_name_is_found_and_a_word_is_not() -> None:
 
 
 def test_the_broken_one_ends_at_once(tmp_path: Path) -> None:
-    catalog = load_catalog(TESTING, images=images())
+    catalog = load_catalog(TESTING, images=images(), kept=kept())
     topology = hub_with(tmp_path, used=["broken"])
     placed = place(topology, catalog)
     _, deployment, _ = render(placed[0], look(topology, placed, seed=b"seed"))
@@ -109,7 +110,7 @@ def test_the_broken_one_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_the_slow_one_takes_as_long_as_it_is_told(tmp_path: Path) -> None:
-    catalog = load_catalog(TESTING, images=images())
+    catalog = load_catalog(TESTING, images=images(), kept=kept())
     topology = hub_with(tmp_path, used=["slow"])
     placed = place(topology, catalog)
     lab = look(topology, placed, seed=b"seed")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab.catalog.load import load_catalog
+from lab.catalog.place import place
 from lab.clients import docker_images
 from lab.errors import InputError
 from lab.host import container_engine, tools
@@ -17,7 +19,11 @@ from lab.images.recipe import programs
 from lab.images.registry import RegistrySource
 from lab.images.source.source import SourceImages
 from lab.supply import everything_cached, supply
+from tests.unit.catalog.addons import topology as a_topology
+from tests.unit.catalog.addons import write
 from tests.unit.labs import settings, topology
+
+PULLED = "docker.io/grafana/grafana:13.2.0"
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +183,39 @@ def test_what_took_longer_here_is_expected_to_again(tmp_path: Path, monkeypatch:
     made_of.bring("images/program/coredns", say=lambda _: None, cancelled=Event())
     after = {step.id: step.estimate_s for step in made_of.steps()}
     assert {step for step in before if before[step] != after[step]} == {"images/program/coredns"}
+
+
+def test_what_can_only_be_pulled_is_left_out_from_source_with_what_needs_it(tmp_path: Path) -> None:
+    write(tmp_path, "pages", more=f"images: [{PULLED}]\n")
+    write(tmp_path, "links", more="needs: [pages]\n")
+    write(tmp_path, "plain")
+    images = [*catalog()]
+    wanted = place(
+        a_topology(tmp_path, "[{use: pages}, {use: links}, {use: plain}]"),
+        load_catalog(tmp_path / "addons", images=images),
+    )
+    own = settings(tmp_path)
+    made = supply(own, topology(), images="source", wanted=wanted)
+    assert made.left_out == {
+        "pages": f"{PULLED} can only be pulled, not made from source",
+        "links": "it needs pages",
+    }
+    assert {each.addon.name for each in made.placed} == {"plain"}
+    assert PULLED not in {image.reference for image in made.images}
+    pulled = supply(own, topology(), images="registry", wanted=wanted)
+    assert pulled.left_out == {}
+    assert PULLED in {image.reference for image in pulled.images}
+
+
+@pytest.mark.parametrize("images", ["source", "registry"])
+def test_what_upstream_defines_is_fetched_whatever_the_source_of_images(tmp_path: Path, images: str) -> None:
+    write(tmp_path, "edge", more="definitions: [{from: gateway-api/crds}]\n")
+    wanted = place(
+        a_topology(tmp_path, "[{use: edge}]"),
+        load_catalog(tmp_path / "addons", images=(), kept=["gateway-api/crds"]),
+    )
+    steps = {
+        step.id: step for step in supply(settings(tmp_path), topology(), images=images, wanted=wanted).steps()
+    }
+    step = steps["images/files/gateway-api"]
+    assert (step.kind, step.done) == ("image-part", False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from lab import actions, console, observe, ready, state, up
+from lab.catalog.place import Placed
 from lab.engine.run import Action, Context
 from lab.errors import HostError, InputError, ProvisionError
 from lab.host import facts
@@ -34,6 +35,8 @@ class FakeSupply:
     is_built: bool = True
     bring: Sequence[Step] = (PROGRAM, *TOOLS)
     node_image: NodeImage | None = None
+    placed: Sequence[Placed] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self) -> Sequence[Step]:
         return self.bring

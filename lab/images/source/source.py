@@ -99,6 +99,10 @@ class SourceImages:
         """See :meth:`lab.images.base.ImageSource.archive`."""
         return images.archive_path(image, self.settings.cache, architecture=self.architecture)
 
+    def has(self, image: CatalogImage) -> bool:
+        """See :meth:`lab.images.base.ImageSource.has`."""
+        return image.source is not None
+
     def carried(self, image: CatalogImage) -> bool:
         """Never: the node image made here holds no images until they are preloaded."""
         return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from lab.catalog.load import load_catalog
+from lab.catalog.place import place
 from lab.plan.addons import SeenAddons, addon_steps, ends
 from lab.plan.resolve import Seen, SeenCluster, resolve
 from lab.plan.step import Plan, Step
@@ -114,3 +116,19 @@ def test_the_proof_comes_last(tmp_path: Path) -> None:
     plan = whole(tmp_path, SeenAddons())
     assert set(ends(placed(tmp_path, "[{use: web}, {use: store}]"))) <= set(plan.by_id["lab/verify"].needs)
     assert plan.steps[-1].id == "lab/verify"
+
+
+def test_what_upstream_defines_is_fetched_before_its_addon_and_no_other(tmp_path: Path) -> None:
+    more = "definitions: [{from: a/kinds}, {from: a/more}, {from: b/kinds}]\nelsewhere: [main.yaml.j2]\n"
+    write(tmp_path, "edge", on="mgmt", more=more)
+    write(tmp_path, "plain", on="mgmt")
+    of = topology(tmp_path, "[{use: edge}, {use: plain}]")
+    known = load_catalog(tmp_path / "addons", images=(), kept=["a/kinds", "a/more", "b/kinds"])
+    made = addon_steps(
+        place(of, known), {}, standing=("hub",), brought=["images/files/a", "images/image/x"], meshed=False
+    )
+    needs = {step.id: step.needs for step in made}
+    # What is fetched already is no step to wait for; elsewhere there are no definitions.
+    assert needs["hub/edge"] == ("hub/network", "images/files/a")
+    assert needs["a/edge"] == ("a/network",)
+    assert needs["hub/plain"] == ("hub/network",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -40,9 +41,9 @@ def test_objects_are_applied_in_order_and_remembered(kube: FakeKube) -> None:
     one = wanted(thing("ConfigMap", "a"), thing("Service", "b"))
     installer(kube).install(one)
     assert [each for each in kube.done if "lab-addon" not in each] == ["apply ConfigMap a", "apply Service b"]
-    assert remembered(kube) == {"x": (one.record.fingerprint, ["a", "b"])}
+    assert remembered(kube) == {"x": (one.fingerprint, ["a", "b"])}
     [record] = records(cast("Kube", kube)).values()
-    assert record == one.record
+    assert record == one.record(one.objects)
     labels = kube.objects["ConfigMap", "kube-system", "lab-addon-x"]["metadata"]["labels"]
     assert labels["lab/name"] == "lab1"
 
@@ -69,6 +70,24 @@ def test_a_kind_that_comes_is_waited_for(kube: FakeKube) -> None:
     assert ("Thing", "x", "a") in kube.objects
 
 
+def test_what_upstream_defines_comes_first_and_is_remembered(kube: FakeKube) -> None:
+    read: list[str] = []
+
+    def define() -> list[dict[str, Any]]:
+        read.append("definitions")
+        return [thing("CustomResourceDefinition", "kinds")]
+
+    one = replace(wanted(thing("ConfigMap", "a")), definitions=("of-1",), define=define)
+    # Large files are not read in order to tell whether they are there.
+    assert one.fingerprint != wanted(thing("ConfigMap", "a")).fingerprint
+    assert one.fingerprint != replace(one, definitions=("of-2",)).fingerprint
+    assert read == []
+    installer(kube).install(one)
+    applied = [each for each in kube.done if "lab-addon" not in each]
+    assert applied == ["apply CustomResourceDefinition kinds", "apply ConfigMap a"]
+    assert remembered(kube) == {"x": (one.fingerprint, ["kinds", "a"])}
+
+
 def test_a_refusal_leaves_a_record_of_all_that_may_be_there(kube: FakeKube) -> None:
     installer(kube).install(wanted(thing("ConfigMap", "old")))
     kube.refused = {"b": "denied"}
@@ -87,7 +106,7 @@ def test_removal_goes_backwards_and_waits_until_all_is_gone(kube: FakeKube) -> N
     installer(kube).install(one)
     kube.done.clear()
     kube.lingering = ["x"]
-    installer(kube).remove(one.record)
+    installer(kube).remove(one.record(one.objects))
     assert kube.done == ["remove Service b", "remove Namespace x"]
     assert kube.lingering == []
     assert kube.objects == {}
