@@ -128,6 +128,35 @@ def addons(c: Context, topology: str = "", json: bool = False) -> None:
     commands.addons(topology, json=json)
 
 
+@task(
+    name="open",
+    help={
+        **LAB,
+        **JSON,
+        "what": "what to open, as grafana or argocd; a name that is not there gets a list of those that are",
+        "cluster": "the cluster, where several have it",
+        "port": "local port; any that is free unless given",
+        "show-password": "print the password, too",
+    },
+)
+def open_(
+    c: Context,
+    what: str,
+    topology: str = "hub-spoke",
+    name: str = "",
+    cluster: str = "",
+    port: int = 0,
+    show_password: bool = False,
+    json: bool = False,
+) -> None:
+    """Give what an addon serves an address on this machine, until Ctrl-C."""
+    from lab import commands
+
+    commands.open_(
+        what, topology, name=name, cluster=cluster, port=port, show_password=show_password, json=json
+    )
+
+
 @task(help={**LAB, **YES})
 def down(c: Context, topology: str = "hub-spoke", name: str = "", yes: bool = False) -> None:
     """Remove the lab, and nothing else."""

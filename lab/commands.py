@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from lab import console
-from lab.errors import CheckFailed, HostError
+from lab.errors import CheckFailed, HostError, InputError
 from lab.settings import PROJECT, Settings, from_environment
 
 
@@ -214,6 +215,38 @@ def addons(topology: str, *, json: bool) -> None:
         listing.show(found, clusters)
     else:
         console.out("There is no addon in addons/.")
+
+
+def open_(
+    what: str, topology: str, *, name: str, cluster: str, port: int, show_password: bool, json: bool
+) -> None:
+    """Say where something is and how to log in, and serve it until Ctrl-C."""
+    from lab import opened
+
+    if what.startswith("-"):
+        # Invoke takes whatever comes first for the name.
+        raise InputError(f"open {what}: what to open comes first", remedy="./invoke --help open says more.")
+    door = opened.find(from_environment(), what, topology, name=name or None, cluster=cluster)
+    password = door.password if show_password else None
+    with door.forwarder(port=port) as forwarder:
+        # By name: a Gateway serves names, not addresses.
+        url = f"http://localhost:{forwarder.port}{door.url.path}"
+        if json:
+            login = {"user": door.url.user or None, "password": password}
+            console.out_json({"name": what, "cluster": door.cluster, "url": url, **login})
+        else:
+            console.out(f"{what} on {door.cluster}: {url}")
+            if door.url.user:
+                hidden = (
+                    f"print its password with ./invoke open {what}{door.workspace.arguments} --show-password"
+                )
+                console.out(
+                    f"Log in as {door.url.user}; " + (f"password: {password}" if password else hidden)
+                )
+            console.note("Ctrl-C ends it.")
+        # Ctrl-C is how it ends, and no failure.
+        with suppress(KeyboardInterrupt):
+            forwarder.serve_forever()
 
 
 def down(topology: str, *, name: str, yes: bool) -> None:

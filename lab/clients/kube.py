@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.clients.kube_errors import converted
 from lab.clients.kube_objects import Node, Reference, Refused, Unreachable, Workload
-from lab.errors import ProvisionError
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
     from kubernetes.dynamic import DynamicClient
+
+    from lab.clients.kube_streams import Connection
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Kube:
     ) -> tuple[int, str]:
         from kubernetes.client.exceptions import ApiException
 
-        with _converted(f"{method} {path}"):
+        with converted(f"{method} {path}"):
             verb, url, sent, content, _ = self._api.param_serialize(
                 method,
                 path,
@@ -171,7 +171,7 @@ class Kube:
         """
         for manifest in manifests:
             metadata = manifest["metadata"]
-            with _converted(f"apply {manifest['kind']} {metadata['name']}"):
+            with converted(f"apply {manifest['kind']} {metadata['name']}"):
                 resource = self._dynamic.resources.get(
                     api_version=manifest["apiVersion"], kind=manifest["kind"]
                 )
@@ -223,7 +223,7 @@ class Kube:
         """Where the API has the object; empty where it does not know such a kind."""
         from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-        with _converted(f"find {reference.kind}"):
+        with converted(f"find {reference.kind}"):
             try:
                 resource = self._dynamic.resources.get(api_version=reference.api_version, kind=reference.kind)
             except ResourceNotFoundError:
@@ -281,60 +281,15 @@ class Kube:
 
         Raises :class:`ProvisionError` with its stderr when it failed or did not end in time.
         """
-        # Takes half a second to import, and few commands need it.
-        import websocket
-        from kubernetes.stream.ws_client import (
-            ERROR_CHANNEL,
-            STDERR_CHANNEL,
-            STDOUT_CHANNEL,
-            websocket_call,
-        )
+        from lab.clients import kube_streams
 
-        what = f"{command[0]} in {namespace}/{pod}"
-        deadline = time.monotonic() + timeout
-        # The client connects without any time limit, and has no other way to be given one.
-        websocket.setdefaulttimeout(DEFAULT_TIMEOUT_S)
-        with _converted(what):
-            method, url, headers, *_ = self._api.param_serialize(
-                "GET",
-                f"/api/v1/namespaces/{namespace}/pods/{pod}/exec",
-                header_params={"Accept": "*/*"},
-                auth_settings=["BearerToken"],
-            )
-            query = [("container", container), ("stdout", "true"), ("stderr", "true")]
-            query += [("command", word) for word in command]
-            # Not kubernetes.stream.stream: it bends the client, which other threads use meanwhile.
-            answer = websocket_call(  # type: ignore[no-untyped-call]
-                self._api.configuration,
-                method,
-                url,
-                headers=headers,
-                query_params=query,
-                _preload_content=False,
-            )
-            try:
-                while answer.is_open() and (left := deadline - time.monotonic()) > 0:
-                    answer.update(timeout=left)
-                ended = not answer.is_open()
-                printed, complained, outcome = (
-                    str(answer.read_channel(channel))
-                    for channel in (STDOUT_CHANNEL, STDERR_CHANNEL, ERROR_CHANNEL)
-                )
-            except websocket.WebSocketException as error:
-                raise Unreachable(f"{what}: the connection was cut", details=str(error)) from error
-            finally:
-                answer.close(timeout=1)
-                # Where the server closed first, the client takes the connection for closed, too, and
-                # leaves the socket to the garbage collector.
-                answer.sock.shutdown()
-        if not ended:
-            raise ProvisionError(f"{what} did not end within {timeout:g} s", details=complained)
-        if not outcome:
-            raise Unreachable(f"{what}: the connection was cut", details=complained)
-        status = json.loads(outcome)
-        if status.get("status") != "Success":
-            raise ProvisionError(f"{what} failed: {status.get('message')}", details=complained or printed)
-        return printed
+        return kube_streams.execute(self._api, namespace, pod, command, container=container, timeout=timeout)
+
+    def connect(self, namespace: str, pod: str, port: int) -> Connection:
+        """A connection to a port of a pod, through the API server."""
+        from lab.clients import kube_streams
+
+        return kube_streams.connect(self._api, namespace, pod, port)
 
     def log(
         self, namespace: str, pod: str, *, container: str = "", previous: bool = False, lines: int = 50
@@ -355,40 +310,3 @@ class Kube:
             f"{item.get('reason')}: {' '.join((item.get('message') or '').split())}"
             for item in items[-limit:]
         ]
-
-
-@contextmanager
-def _converted(what: str) -> Iterator[None]:
-    """Turn the client's errors into ours; ``what`` was being done."""
-    from kubernetes.client.exceptions import ApiException
-    from kubernetes.config import ConfigException
-    from kubernetes.dynamic.exceptions import ResourceNotFoundError
-    from urllib3.exceptions import HTTPError
-    from yaml import YAMLError
-
-    try:
-        yield
-    except ApiException as error:
-        body = str(error.body or "")
-        try:
-            message = json.loads(body)["message"]
-        except (ValueError, KeyError, TypeError):
-            message = body.strip() or str(error.reason)
-        # Not a status object, but what is said of a path: a kind is discovered a moment before it is served.
-        if error.status == 404 and message == "404 page not found":
-            raise Unreachable(f"{what}: the API server does not serve it (yet)", details=message) from error
-        # A starting API server, or one whose aggregated part is away, answers so for a while. For a
-        # moment it does not even know its administrator's role (admission says "forbidden", too, but
-        # of the object: that is final).
-        no_roles_yet = error.status == 403 and ' is forbidden: User "' in str(message)
-        if error.status in {0, 429, 500, 502, 503, 504} or no_roles_yet:
-            raise Unreachable(f"{what}: the API server answered {error.status}", details=message) from error
-        raise Refused(f"{what} was refused", details=message, status=error.status, body=body) from error
-    except ResourceNotFoundError as error:
-        raise Unreachable(
-            f"{what}: the API server does not know this kind (yet)", details=str(error)
-        ) from error
-    except (HTTPError, OSError) as error:
-        raise Unreachable(f"{what}: no answer from the API server", details=str(error)) from error
-    except (ConfigException, YAMLError) as error:
-        raise ProvisionError(f"{what}: the kubeconfig cannot be used", details=str(error)) from error

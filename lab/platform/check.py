@@ -21,7 +21,7 @@ from lab.catalog.words import LabView, Words
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Refused, Unreachable
 from lab.document.scalars import Unfit
-from lab.errors import InputError, LabError, TemporaryError
+from lab.errors import InputError, LabError, ProvisionError, TemporaryError
 from lab.platform.record import references
 from lab.redact import Redactor
 from lab.result import CheckResult
@@ -90,7 +90,8 @@ class _Attempt:
         self._subject = subject
         self._deadline = deadline
         self._applied: list[tuple[str, str]] = []
-        self._nonce = {"nonce": secrets.token_hex(8)}
+        # A letter first, so that an answer that is the nonce alone is never taken for a number.
+        self._nonce = {"nonce": f"n{secrets.token_hex(8)}"}
         self.words = Words(subject.placed, runner.lab, cluster=subject.cluster, more=self._nonce)
 
     def steps(self) -> tuple[bool, str]:
@@ -121,6 +122,11 @@ class _Attempt:
                 seen = str(outcome)
             except TemporaryError as error:
                 ok, seen = False, error.brief
+            except ProvisionError as error:
+                # A command that failed may not fail the next time; what the API server refuses is final.
+                if not step.until or isinstance(error, Refused):
+                    raise
+                ok, seen = False, " ".join(filter(None, (error.brief, error.details)))
             again = bool(step.until) and not ok and time.monotonic() < self._deadline
             if not again or self._runner.cancelled.wait(_EVERY_S):
                 return ok, seen

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab.clients.kube_objects import Reference, Refused, Unreachable, Workload
+from lab.errors import ProvisionError
 
 
 class FakeKube:
@@ -23,6 +24,8 @@ class FakeKube:
         self.answers: dict[str, list[tuple[int, str]]] = {}
         self.asked: list[tuple[str, str, Mapping[str, str], object]] = []
         self.ready: dict[str, int] = {}
+        self.failing_commands: list[str] = []
+        """What the next commands complain of."""
 
     def apply(self, manifests: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> None:
         for thing in manifests:
@@ -80,4 +83,6 @@ class FakeKube:
     def execute(
         self, namespace: str, pod: str, command: Sequence[str], *, container: str, timeout: float
     ) -> str:
+        if self.failing_commands:
+            raise ProvisionError(f"{command[0]} failed", details=self.failing_commands.pop(0))
         return f"{namespace}/{pod}/{container}: {' '.join(command)}"

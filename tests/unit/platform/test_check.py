@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from threading import Event
 from typing import cast
@@ -46,7 +47,8 @@ def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
     [(method, _, headers, body)] = lab.kubes["a"].asked
     assert method == "POST"
     assert body == {"n": headers["X-N"]}
-    assert len(headers["X-N"]) == 16
+    # Never to be taken for a number, whatever its digits are.
+    assert re.fullmatch("n[0-9a-f]{16}", headers["X-N"])
 
 
 def test_until_is_tried_again(tmp_path: Path) -> None:
@@ -112,6 +114,21 @@ def test_a_command_runs_in_a_pod_that_runs(tmp_path: Path) -> None:
     lab = Lab(tmp_path, steps)
     lab.kubes["a"].ready = {"app=web": 1}
     assert lab.run().evidence == "exec: x/p-0/main: say a"
+
+
+def test_a_command_that_failed_is_run_again_where_it_is_waited_for(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, "[{exec: {labels: app=web, command: [say]}, until: \"'say' in result\"}]")
+    lab.kubes["a"].ready = {"app=web": 1}
+    lab.kubes["a"].failing_commands = ["no route", "refused"]
+    assert lab.run().ok
+
+
+def test_a_command_that_failed_ends_a_check_that_does_not_wait(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, "[{exec: {labels: app=web, command: [say]}}]")
+    lab.kubes["a"].ready = {"app=web": 1}
+    lab.kubes["a"].failing_commands = ["no route"]
+    result = lab.run()
+    assert (result.ok, result.evidence) == (False, "say failed no route")
 
 
 def test_without_a_pod_that_runs_there_is_nothing_to_ask(tmp_path: Path) -> None:
