@@ -110,14 +110,26 @@ def gather(c: Context, topology: str = "hub-spoke", name: str = "", output: str 
     commands.gather(topology, name=name, output=output)
 
 
-@task(help={**LAB, **JSON, "images": MAKING["images"]})
+@task(
+    help={
+        **LAB,
+        **JSON,
+        "images": MAKING["images"],
+        "build": "bring what is missing, and make no lab; goes on where an earlier one ended",
+    }
+)
 def images(
-    c: Context, topology: str = "hub-spoke", name: str = "", images: str = "auto", json: bool = False
+    c: Context,
+    topology: str = "hub-spoke",
+    name: str = "",
+    images: str = "auto",
+    build: bool = False,
+    json: bool = False,
 ) -> None:
     """List the images of a lab: what is here, what is missing, how long it takes."""
     from lab import commands
 
-    commands.images(topology, name=name, images=images, json=json)
+    commands.images(topology, name=name, images=images, build=build, json=json)
 
 
 @task(help={**JSON, "topology": "show also where they are in it: a name in topologies/, or a path"})

@@ -159,8 +159,8 @@ def gather(topology: str, *, name: str, output: str) -> None:
     console.out(str(collecting.gather(from_environment(), topology, name=name or None, output=output)))
 
 
-def images(topology: str, *, name: str, images: str, json: bool) -> None:
-    """List what a lab is made of."""
+def images(topology: str, *, name: str, images: str, build: bool, json: bool) -> None:
+    """List what a lab is made of; with ``build``, bring all of it here first."""
     from lab.installed import placed
     from lab.supply import supply
     from lab.workspace import open_workspace
@@ -168,6 +168,10 @@ def images(topology: str, *, name: str, images: str, json: bool) -> None:
     settings = from_environment()
     workspace = open_workspace(settings, topology, name=name or None)
     made_of = supply(settings, workspace.topology, images=images, wanted=placed(workspace))
+    if build:
+        from lab.bringing import bring
+
+        bring(made_of, arguments=workspace.arguments)
     steps = made_of.steps()
     if json:
         console.out_json(
@@ -201,6 +205,8 @@ def images(topology: str, *, name: str, images: str, json: bool) -> None:
         if missing
         else f"All {len(steps)} are here."
     )
+    for addon, why in made_of.left_out.items():
+        console.out(f"{addon} is left out: {why}.")
 
 
 def addons(topology: str, *, json: bool) -> None:

@@ -8,6 +8,7 @@ A line holds ``run`` (new with each start of the program) and ``seq`` (1, 2, 3, 
 a reader can tell which lines are missing and which came twice.
 """
 
+import hashlib
 import http.client
 import json
 import os
@@ -15,13 +16,16 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 CLUSTER = os.environ["LAB_CLUSTER"]
 POD = os.environ["HOSTNAME"]
 PORT = 8080
 TIMEOUT_S = 2.0
+PASSWORD = Path("/secret/password")
 
 
 class Counters:
@@ -108,9 +112,12 @@ class Back(Handler):
     """Takes orders."""
 
     def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
-        """The order, and who took it."""
+        """The order, who took it, and of the password, where there is one, enough of a hash to tell it by."""
         COUNTERS.add("demo_back_orders_total")
-        return 200, {"order": query.get("order", ""), "cluster": CLUSTER, "pod": POD}
+        answer: dict[str, object] = {"order": query.get("order", ""), "cluster": CLUSTER, "pod": POD}
+        with suppress(FileNotFoundError):
+            answer["secret"] = hashlib.sha256(PASSWORD.read_bytes()).hexdigest()[:8]
+        return 200, answer
 
 
 class Front(Handler):

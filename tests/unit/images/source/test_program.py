@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from lab.clients import process
 from lab.errors import HostError, Interrupted, ProvisionError
@@ -154,6 +157,11 @@ def made(program: Program, cache: Path, go: FakeGo, **options: object) -> builds
     return build(program, cache, go=go.path, architecture="amd64", timeout=30, **options)  # type: ignore[arg-type]
 
 
+def left(cache: Path) -> list[str]:
+    """What is in a cache, besides locks: these are taken again by their names."""
+    return sorted(path.name for path in cache.iterdir() if path.name != "locks")
+
+
 def test_a_wrapper_carries_the_programs_replacements_over(cache: Path, go: FakeGo) -> None:
     made(replace(PROGRAM, replace={"example.org/unpublished": "v0.4.0"}), cache, go)
     assert go.built.read_text().splitlines() == [
@@ -192,7 +200,7 @@ def test_what_a_build_leaves(cache: Path, go: FakeGo) -> None:
     assert "-ldflags -s -w -X main.version=v1.2.3 -tags netgo,static" in call
     assert call.endswith("example.org/tool/cmd/tool example.org/tool/cmd/agent")
     # Module and build caches are gone.
-    assert [path.name for path in cache.iterdir()] == ["programs"]
+    assert left(cache) == ["programs"]
 
 
 def test_what_is_built_is_not_built_again(cache: Path, go: FakeGo) -> None:
@@ -253,8 +261,7 @@ def test_a_failed_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
         made(PROGRAM, cache, go)
     assert "undefined: x" in failed.value.details
     assert "GOPROXY" in failed.value.remedy
-    assert list((cache / "programs").iterdir()) == []
-    assert [path.name for path in cache.iterdir()] == ["programs"]
+    assert left(cache) == []
 
 
 def test_an_interrupted_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
@@ -267,7 +274,7 @@ def test_an_interrupted_build_leaves_nothing(cache: Path, tmp_path: Path) -> Non
 
     with pytest.raises(Interrupted):
         made(PROGRAM, cache, go, say=cancel, cancelled=cancelled)
-    assert [path.name for path in cache.iterdir()] == ["programs"]
+    assert left(cache) == []
 
 
 def test_a_kept_file_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
@@ -276,12 +283,20 @@ def test_a_kept_file_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
     assert find(PROGRAM, cache, architecture="amd64") is None
 
 
-def test_of_two_builds_at_once_the_first_is_kept(cache: Path, tmp_path: Path) -> None:
-    """Another process finished the same program while this one compiled."""
-    first = cache / "programs" / PROGRAM.key("amd64")
-    meanwhile = f"mkdir -p {first}/bin && echo '{{}}' >{first}/build.json && echo first >{first}/bin/tool"
-    built = made(PROGRAM, cache, FakeGo(tmp_path / "second", build=meanwhile))
-    assert built.binary("tool").read_text() == "first\n"
+def test_of_two_builds_at_once_the_second_waits_for_the_first(cache: Path, go: FakeGo) -> None:
+    held = cache / "locks" / f"{PROGRAM.key('amd64')}.lock"
+    held.parent.mkdir(parents=True)
+    with ThreadPoolExecutor() as pool:
+        with FileLock(held):
+            second = pool.submit(made, PROGRAM, cache, go)
+            time.sleep(0.5)
+            assert not second.done()
+            # The first is done, before it lets go of the lock.
+            first = cache / "programs" / PROGRAM.key("amd64")
+            (first / "bin").mkdir(parents=True)
+            (first / "build.json").write_text("{}")
+            (first / "bin" / "tool").write_text("first")
+        assert second.result().binary("tool").read_text() == "first"
 
 
 def test_the_users_own_go_settings_do_not_count(
