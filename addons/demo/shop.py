@@ -26,33 +26,48 @@ POD = os.environ["HOSTNAME"]
 PORT = 8080
 TIMEOUT_S = 2.0
 PASSWORD = Path("/secret/password")
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class Counters:
-    """Counters by name and labels, written in Prometheus' text format."""
+    """Counters and histograms by name and labels, written in Prometheus' text format."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self._types: dict[str, str] = {}
+        self._values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
 
     def add(self, name: str, **labels: str) -> None:
         """Count one more."""
-        key = (name, tuple(sorted(labels.items())))
         with self._lock:
-            self._values[key] = self._values.get(key, 0) + 1
+            self._types[name] = "counter"
+            self._add(name, name, labels, 1)
+
+    def observe(self, name: str, seconds: float, **labels: str) -> None:
+        """Count something that took ``seconds``, in a histogram."""
+        with self._lock:
+            self._types[name] = "histogram"
+            for most in BUCKETS_S:
+                self._add(name, f"{name}_bucket", {**labels, "le": str(most)}, int(seconds <= most))
+            self._add(name, f"{name}_bucket", {**labels, "le": "+Inf"}, 1)
+            self._add(name, f"{name}_count", labels, 1)
+            self._add(name, f"{name}_sum", labels, seconds)
 
     def text(self) -> str:
         """All of them, as a scrape reads them."""
         lines: list[str] = []
         with self._lock:
-            values = sorted(self._values.items())
-        for name in dict.fromkeys(name for (name, _), _ in values):
-            lines.append(f"# TYPE {name} counter")
-            for (own, labels), value in values:
-                if own == name:
+            for name, of_type in sorted(self._types.items()):
+                lines.append(f"# TYPE {name} {of_type}")
+                for (own, labels), value in self._values[name].items():
                     written = ",".join(f'{label}="{text}"' for label, text in labels)
-                    lines.append(f"{name}{{{written}}} {value}" if written else f"{name} {value}")
+                    lines.append(f"{own}{{{written}}} {value}" if written else f"{own} {value}")
         return "\n".join([*lines, ""])
+
+    def _add(self, name: str, own: str, labels: dict[str, str], amount: float) -> None:
+        values = self._values.setdefault(name, {})
+        key = (own, tuple(sorted(labels.items())))
+        values[key] = values.get(key, 0) + amount
 
 
 COUNTERS = Counters()
@@ -126,12 +141,14 @@ class Front(Handler):
     def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
         """Who passed the order on, and what the back said."""
         order = query.get("order", "")
+        started = time.monotonic()
         try:
             back = ask(os.environ["BACK"], "/?" + urlencode({"order": order}))
         except (OSError, ValueError) as error:
             COUNTERS.add("demo_front_orders_total", result="failed")
             return 502, {"order": order, "cluster": CLUSTER, "error": str(error)}
         COUNTERS.add("demo_front_orders_total", result="served", back=str(back["cluster"]))
+        COUNTERS.observe("demo_front_back_seconds", time.monotonic() - started, back=str(back["cluster"]))
         return 200, {"order": order, "cluster": CLUSTER, "pod": POD, "back": back}
 
 

@@ -155,6 +155,7 @@ class Addon:
     on: tuple[str, ...]
     """Roles, or ``any``."""
 
+    single: bool = False
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()

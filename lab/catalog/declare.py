@@ -71,6 +71,7 @@ def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
             sha256=upstream.get("sha256", ""),
         ),
         on=_words(values.get("on", ())),
+        single=values.get("single", False),
         needs=_words(values.get("needs", ())),
         after=_words(values.get("after", ())),
         excludes=_words(values.get("excludes", ())),

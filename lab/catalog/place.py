@@ -133,6 +133,7 @@ def _understood(topology: Topology, catalog: Catalog) -> tuple[dict[str, list[_U
             where: Path = ("addons", number)
             problems += _unmet(use, catalog, where, {each.use for each in topology.addons})
             problems += _excluded(use, uses, where)
+            problems += _several(use, uses[use.use], where)
     return uses, problems
 
 
@@ -198,6 +199,16 @@ def _excluded(use: AddonUse, uses: Mapping[str, Sequence[_Use]], path: Path) -> 
             message = f"{use.use} and {other} exclude each other, and {listed(both, most=3)} would have both"
             remedy = "Remove one of them, or give each its own clusters with on."
             yield Problem(use.position, path, message, remedy)
+
+
+def _several(use: AddonUse, uses: Sequence[_Use], path: Path) -> Iterator[Problem]:
+    """Find what can only be on one cluster, and would be on several."""
+    clusters = [cluster for each in uses for cluster in each.clusters]
+    if uses[0].addon.single and len(clusters) > 1:
+        message = (
+            f"{use.use} serves the whole lab from one cluster, and would be on {listed(clusters, most=3)}"
+        )
+        yield Problem(use.position, path, message, f"Say which: {{use: {use.use}, on: {clusters[0]}}}.")
 
 
 def _selected(

@@ -24,7 +24,7 @@ from lab.document.scalars import Unfit
 SUFFIX: Final = ".j2"
 """What the name of a template ends in; a file without it is taken as it is."""
 
-NAMES: Final = ("lab", "cluster", "clusters", "addon", "options", "image", "file", "secret")
+NAMES: Final = ("lab", "cluster", "clusters", "addon", "options", "image", "file", "secret", "home")
 """What every template knows; :mod:`lab.catalog.render` says what each is."""
 
 # What YAML takes for the end of a line, or refuses, where JSON lets it stand.

@@ -307,6 +307,12 @@ ADDON: Final = Block(
             examples=("mgmt", "app", ANY),
         ),
         Field(
+            "single",
+            Boolean(),
+            "It serves the whole lab from one cluster, and cannot be on two: each would know a part only.",
+            default=False,
+        ),
+        Field(
             "needs", Sequence(_addon), "Addons that must be in the lab and ready first, here or elsewhere."
         ),
         Field("after", Sequence(_addon), "Addons that must be ready first if they are in the lab."),

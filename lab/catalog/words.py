@@ -162,7 +162,15 @@ class Words:
             "image": lambda repository: find_image(addon, repository),
             "file": self.folder.read,
             "secret": self._secret,
+            "home": self._home,
         }
+
+    def _home(self, addon: str) -> str:
+        for cluster in self.lab.clusters:
+            if addon in cluster.addons:
+                return cluster.name
+        message = f'no cluster has the addon "{shorten(addon)}"'
+        raise Unfit(message, f"State it under needs in {self.placed.addon.shown}/addon.yaml.")
 
     def _secret(self, name: str, of: str = "", cluster: str = "") -> str:
         addon = self.placed.addon

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from lab.catalog.addon import Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.catalog.render import render
@@ -41,15 +43,27 @@ def hub_with(folder: Path, *, used: list[str]) -> Topology:
     return read_topology(str(path), folder=folder)
 
 
+def together(catalog: Catalog) -> Iterator[list[str]]:
+    """Sets of addons that can be in one lab, of which each is in one at least."""
+    excluded = {name: set(addon.excludes) for name, addon in catalog.addons.items()}
+    yield [name for name in excluded if not excluded[name]]
+    for name in (name for name in excluded if excluded[name]):
+        others = (other for other in excluded if other not in excluded[name] and not excluded[other])
+        yield [*others, name]
+
+
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
-def test_all_can_be_rendered_in_one_lab(folder: Path, tmp_path: Path) -> None:
+def test_all_can_be_rendered_in_labs(folder: Path, tmp_path: Path) -> None:
     catalog = load_catalog(folder, images=images(), kept=kept())
-    topology = hub_with(tmp_path, used=list(catalog.addons))
-    placed = place(topology, catalog)
-    lab = look(topology, placed, seed=b"seed")
-    assert {each.addon.name for each in placed} == set(names(folder))
-    for each in placed:
-        assert render(each, lab)
+    seen: set[str] = set()
+    for used in together(catalog):
+        topology = hub_with(tmp_path, used=used)
+        placed = place(topology, catalog)
+        lab = look(topology, placed, seed=b"seed")
+        for each in placed:
+            assert render(each, lab)
+            seen.add(each.addon.name)
+    assert seen == set(names(folder))
 
 
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
@@ -63,15 +77,16 @@ def test_editors_find_nothing_wrong(folder: Path) -> None:
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])
 def test_every_container_asks_for_an_image_that_the_addon_states(folder: Path, tmp_path: Path) -> None:
     catalog = load_catalog(folder, images=images(), kept=kept())
-    topology = hub_with(tmp_path, used=list(catalog.addons))
-    placed = place(topology, catalog)
-    lab = look(topology, placed, seed=b"seed")
-    for each in placed:
-        pods = [made.get("spec", {}).get("template", {}).get("spec", {}) for made in render(each, lab)]
-        for pod in pods:
-            for container in (*pod.get("initContainers", ()), *pod.get("containers", ())):
-                assert container["image"] in each.addon.images
-                assert container["imagePullPolicy"] == "IfNotPresent"
+    for used in together(catalog):
+        topology = hub_with(tmp_path, used=used)
+        placed = place(topology, catalog)
+        lab = look(topology, placed, seed=b"seed")
+        for each in placed:
+            pods = [made.get("spec", {}).get("template", {}).get("spec", {}) for made in render(each, lab)]
+            for pod in pods:
+                for container in (*pod.get("initContainers", ()), *pod.get("containers", ())):
+                    assert container["image"] in each.addon.images
+                    assert container["imagePullPolicy"] == "IfNotPresent"
 
 
 def names_in(text: str, name: str) -> bool:
