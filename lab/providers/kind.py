@@ -142,7 +142,7 @@ class Kind:
             # Some sysctls are read-only in a container on a restricted host; elsewhere this is harmless.
             "featureGates": {"KubeletInUserNamespace": True},
             # Where nobody takes logs in, these files are all that there is of them. Of kubelet's default, 5
-            # of 10 MiB, an agent that waits loses the middle once two were begun (grafana/loki#14462).
+            # of 10 MiB, an agent that waits loses the middle once two more were begun.
             "containerLogMaxSize": "50Mi",
             "containerLogMaxFiles": 10,
         }
