@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from lab import ready
+from lab.clients import docker
 from lab.host import container_engine
+from lab.settings import LABEL
 from lab.workspace import Workspace
 from tests.clusters.labs import FIRST_UP_S, STRANGER, Ran, invoke, unique, workspace
 
@@ -47,6 +49,19 @@ def first_up(pair_name: str, users_kubeconfig: Path) -> Ran:
     return invoke(
         "up", "-t", "pair", "--yes", name=pair_name, kubeconfig=users_kubeconfig, timeout=FIRST_UP_S
     )
+
+
+@pytest.fixture(scope="session")
+def hub_spoke(engine: None) -> Iterator[Workspace]:
+    """The default topology with its whole platform, gone in the end whatever happens."""
+    name = unique("t-hub")
+    try:
+        ran = invoke("up", "--yes", name=name)
+        assert ran.out.startswith(f"{name} is up: 3 clusters in one mesh")
+        yield workspace("hub-spoke", name)
+    finally:
+        invoke("down", "--yes", name=name)
+    assert docker.networks(f"{LABEL}={name}") == []
 
 
 @pytest.fixture(scope="module")

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 import pytest
 
 from lab import state
-from lab.clients import docker
-from lab.settings import LABEL
 from lab.topology.model import Kept
 from lab.workspace import Workspace
-from tests.clusters.labs import invoke, nodes, require_sound, unique, workspace
+from tests.clusters.labs import invoke, nodes, require_sound
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def hub_spoke() -> Iterator[Workspace]:
-    name = unique("t-hub")
-    try:
-        ran = invoke("up", "--yes", name=name)
-        assert ran.out.startswith(f"{name} is up: 3 clusters in one mesh")
-        yield workspace("hub-spoke", name)
-    finally:
-        invoke("down", "--yes", name=name)
-    assert docker.networks(f"{LABEL}={name}") == []
-
-
-def test_every_ordered_pair_is_proved(hub_spoke: Workspace) -> None:
-    checked = invoke("verify", "--json", name=hub_spoke.lab).json
-    evidence = require_sound(checked, hub_spoke)
-    assert len([check for check in evidence if check.startswith("mesh/pod/")]) == 6
-    # The shop on each app cluster is served, and its front is seen to be answered by the other's back.
-    assert {f"demo/{cluster}/{what}" for cluster in ("app1", "app2") for what in ("order", "across")} <= {
-        *evidence
-    }
-    assert "mesh/service/app1/mgmt" in evidence
 
 
 def test_every_cluster_has_its_own_addresses(hub_spoke: Workspace) -> None:
