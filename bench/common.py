@@ -25,6 +25,7 @@ from lab.errors import HostError, LabError
 from lab.host import container_engine, tools
 from lab.images.catalog import needed_for
 from lab.images.node import NodeImage
+from lab.installed import placed
 from lab.settings import LABEL, PROJECT, Settings
 from lab.supply import Supply, supply
 from lab.workspace import Workspace, states
@@ -186,21 +187,22 @@ def journaled(folder: Path) -> dict[str, StepTime]:
 # ---- what must be there before, and must not be there after
 
 
-def require_warm(workspace: Workspace) -> Supply:
-    """What the lab is made of, all of it here already.
+def require_warm(workspace: Workspace, *, whole: bool = False) -> Supply:
+    """What the lab is made of, all of it here already; with its addons if it is ``whole``.
 
     Raises :class:`HostError` where images or tools would have to be brought first: that is measured
     by cold.py, and would spoil any other figure.
     """
-    made_of = supply(workspace.settings, workspace.topology, images="auto")
+    wanted = placed(workspace) if whole else ()
+    made_of = supply(workspace.settings, workspace.topology, images="auto", wanted=wanted)
     missing = [step.summary for step in made_of.steps() if not step.done]
     if not missing and not made_of.node_image.is_there():
         missing = ["the node image"]
     if missing:
         raise HostError(
             f"the image cache is not warm: {len(missing)} missing, first of all {missing[0]}",
-            remedy=f"Fill it: ./invoke up{workspace.arguments} --only mesh --yes, then ./invoke down"
-            f"{workspace.arguments}; or measure that with bench/cold.py.",
+            remedy=f"Fill it: ./invoke up{workspace.arguments}{'' if whole else ' --only mesh'} --yes, then "
+            f"./invoke down{workspace.arguments}; or measure that with bench/cold.py.",
         )
     return made_of
 

@@ -1,7 +1,7 @@
 """The platform of the default topology on real clusters, as a user meets it.
 
 What addons promise for themselves is in their own checks, which ``verify`` makes; here is that all of them
-are made, and what goes beyond: a hub that heals, doors that open, an addon written by the documentation alone.
+are made, and what goes beyond: a hub that heals, doors that open, an addon made by the documentation alone.
 """
 
 from __future__ import annotations

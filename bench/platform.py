@@ -1,0 +1,121 @@
+"""How long the whole platform takes, what it takes of memory, and what a changed option costs.
+
+Each run: up with every addon of the topology (its own proof within), verify, a rest, memory of each
+cluster, up again with one option of one addon changed, down. Memory is what the nodes use, page cache
+left out. Run it from the checkout: .venv/bin/python bench/platform.py [--runs 3] [-t hub-spoke] [--rest 300]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.common import (
+    GIB,
+    StepTime,
+    heading,
+    invoke,
+    journaled,
+    load,
+    main,
+    median,
+    own_lab,
+    require_absent,
+    require_warm,
+    row,
+    table,
+)
+from lab import console
+from lab.settings import from_environment
+from lab.workspace import Workspace, open_workspace
+
+OPTION = ("{use: demo}", "{use: demo, with: {rate: 6}}")
+"""What is changed in the topology: another number of orders a second."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: seconds of each part, GiB of each cluster, and the steps of ``up``."""
+
+    seconds: dict[str, float]
+    memory: dict[str, float]
+    steps: dict[str, StepTime]
+    changed: tuple[str, ...]
+
+
+def measure() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("-t", "--topology", default="hub-spoke")
+    parser.add_argument("--name", type=own_lab, default="bench-all", help="name of the lab (bench-all)")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--rest", type=float, default=300, help="seconds before memory is read (300)")
+    options = parser.parse_args()
+    settings = from_environment()
+    workspace = open_workspace(settings, options.topology, name=options.name)
+    require_absent(settings, workspace)
+    require_warm(workspace, whole=True)
+    clusters = [cluster.name for cluster in workspace.topology.clusters]
+    heading(f"platform: {options.topology}, every addon, images here")
+    console.out()
+    console.out(
+        f"Seconds of `./invoke up` and of `verify` after it; GiB of each cluster's nodes {options.rest:g} s "
+        f"later; seconds of `up` after `{OPTION[0]}` became `{OPTION[1]}`."
+    )
+    table(("run", "load before", "up", "verify", *clusters, "all", "one option", "down"))
+    runs = []
+    for number in range(1, options.runs + 1):
+        before = load()
+        try:
+            runs.append(_run(workspace, rest=options.rest))
+        finally:
+            down = invoke("down", "-t", workspace.asked_for, "--name", workspace.lab, "--yes").seconds
+        runs[-1].seconds["down"] = down
+        row(number, before, *_cells(runs[-1], clusters))
+    cells = zip(*(_cells(run, clusters) for run in runs), strict=True)
+    row("median", "", *(median(list(column)) for column in cells))
+    console.out()
+    console.out(f"What one option touched: {', '.join(runs[0].changed)}.")
+    console.out()
+    console.out("Steps of `up`: seconds that each took, and when it ended after the first one's start.")
+    table(("step", "seconds", "ended at"))
+    for step in runs[0].steps:
+        times = [run.steps[step] for run in runs if step in run.steps]
+        row(step, median([each.seconds for each in times]), median([each.ended for each in times]))
+
+
+def _cells(run: Run, clusters: list[str]) -> list[float]:
+    memory = [run.memory[name] for name in clusters]
+    parts = [run.seconds[part] for part in ("up", "verify", "option", "down")]
+    return [*parts[:2], *memory, sum(memory), *parts[2:]]
+
+
+def _run(workspace: Workspace, *, rest: float) -> Run:
+    lab = ("-t", workspace.asked_for, "--name", workspace.lab)
+    seconds = {"up": invoke("up", *lab, "--yes").seconds}
+    steps = journaled(workspace.folder.journals)
+    seconds["verify"] = invoke("verify", *lab).seconds
+    time.sleep(rest)
+    used = workspace.provider().memory(workspace.topology)
+    memory = {name: size / GIB for name, size in used.items()}
+    with TemporaryDirectory() as folder:
+        changed = Path(folder) / "changed.yaml"
+        changed.write_text(_changed(workspace.topology.path))
+        other = ("-t", str(changed), "--name", workspace.lab)
+        seconds["option"] = invoke("up", *other, "--yes").seconds
+    touched = tuple(journaled(workspace.folder.journals))
+    return Run(seconds, memory, steps, touched)
+
+
+def _changed(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    assert OPTION[0] in text, f"{path.name} has no {OPTION[0]}"
+    return re.sub(re.escape(OPTION[0]), OPTION[1], text, count=1)
+
+
+if __name__ == "__main__":
+    main(measure)
