@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 from collections.abc import Sequence
@@ -31,7 +32,12 @@ from lab.host import container_engine
 from lab.images.base import Say
 from lab.settings import MADE_LABEL
 
+log = logging.getLogger(__name__)
+
 REPOSITORY = "lab.local/node"
+KEPT = 3
+"""How many node images stay in the engine's store: those of as many labs with different addons."""
+
 FORMAT = 3
 """Part of the tag: raise it when preload.sh or the steps below change what comes out."""
 
@@ -111,7 +117,20 @@ class NodeImage:
                 )
             finally:
                 docker.remove_container(name)
+        _forget_old_ones()
         return self.tag
+
+
+def _forget_old_ones() -> None:
+    """Remove all but the newest node images: each takes gigabytes, and is made again in half a minute."""
+    ours = [image for image in docker_images.images(f"{REPOSITORY}:*") if MADE_LABEL in image.labels]
+    for old in ours[KEPT:]:
+        for tag in old.tags:
+            try:
+                docker_images.remove_image(tag)
+            except ProvisionError as error:
+                # A node is made of it, running or not.
+                log.info("%s stays: %s", tag, error.details)
 
 
 _REAL_RUNC = """

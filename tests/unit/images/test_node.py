@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab.clients import docker_images
+from lab.clients.docker_objects import Image
 from lab.errors import ProvisionError
 from lab.images import node
-from lab.images.node import NodeImage
+from lab.images.node import NodeImage, _forget_old_ones
 
 IMAGE = NodeImage(
     base="docker.io/kindest/node:v1.35.8",
@@ -63,3 +64,35 @@ def test_an_empty_archive_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker_images, "load", lambda *_, **__: [])
     with pytest.raises(ProvisionError, match=r"node-1\.tar holds no image"):
         IMAGE.make(timeout=1, say=lambda _: None)
+
+
+def test_only_the_newest_stay_and_those_that_a_node_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(tag: str, **labels: str) -> Image:
+        return Image(
+            id=tag,
+            tags=(f"lab.local/node:{tag}",),
+            digests=(),
+            size_bytes=1,
+            labels=labels,
+            architecture="amd64",
+        )
+
+    ours = {"lab/made": "node-image"}
+    there = [made("5", **ours), made("theirs"), *(made(tag, **ours) for tag in "4321")]
+    asked: list[str] = []
+    removed: list[str] = []
+
+    def images(pattern: str) -> list[Image]:
+        asked.append(pattern)
+        return there
+
+    def remove(tag: str) -> None:
+        if tag.endswith(":2"):
+            raise ProvisionError("it is in use")
+        removed.append(tag)
+
+    monkeypatch.setattr(docker_images, "images", images)
+    monkeypatch.setattr(docker_images, "remove_image", remove)
+    _forget_old_ones()
+    assert asked == ["lab.local/node:*"]
+    assert removed == ["lab.local/node:1"]
