@@ -22,6 +22,9 @@ NODE_DISK_MIB = 700
 SHARED_DISK_MIB = 2600
 """The node image with everything preloaded, and the archives that it is made of."""
 
+ADDON_IMAGE_MIB = 300
+"""An addon's image: its archive, and its copy in the node image. 60 to 730 were seen, and this on average."""
+
 _ESTIMATES_S = {
     "isolation": 1.0,
     "container-network": 1.0,
@@ -152,10 +155,11 @@ def budget(
     control_planes = sum(cluster.nodes.control_plane for cluster in clusters)
     memory = control_planes * CONTROL_PLANE_MIB + (nodes - control_planes) * WORKER_MIB
     names = {cluster.name for cluster in clusters}
+    images = {image for each in placed if each.cluster in names for image in each.addon.images}
     memory += sum(each.addon.memory_mib for each in placed if each.part == "home" and each.cluster in names)
     return Budget(
         memory_mib=memory,
-        disk_mib=nodes * NODE_DISK_MIB + (SHARED_DISK_MIB if nodes else 0),
+        disk_mib=nodes * NODE_DISK_MIB + (SHARED_DISK_MIB + len(images) * ADDON_IMAGE_MIB if nodes else 0),
         # Idle control planes take about a tenth of a core each; what counts is that bringing them up ends.
         cpus=max(2.0, round(0.15 * nodes, 1)) if nodes else 0.0,
     )

@@ -77,7 +77,8 @@ class _Outcome:
 
     def __str__(self) -> str:
         text = self.result if isinstance(self.result, str) else json.dumps(self.result)
-        short = " ".join(text.split())
+        # For a terminal, whatever a program has answered.
+        short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
         shown = short if len(short) <= _SHOWN else f"{short[:_SHOWN]}..."
         return f"{self.status} {shown}" if self.status else shown
 

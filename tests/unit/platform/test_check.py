@@ -51,6 +51,12 @@ def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
     assert re.fullmatch("n[0-9a-f]{16}", headers["X-N"])
 
 
+def test_evidence_is_fit_for_a_terminal(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, '[{request: {service: web, port: 8080, path: "/?q=1"}, expect: "status == 200"}]')
+    lab.kubes["a"].answers = {PATH: [(200, "main\0thin-pack\n\x1b[31mred")]}
+    assert lab.run().evidence == "request: 200 main thin-pack  [31mred"
+
+
 def test_until_is_tried_again(tmp_path: Path) -> None:
     lab = Lab(tmp_path, '[{request: {service: web, port: 8080, path: "/?q=1"}, until: "result.n == 1"}]')
     lab.kubes["a"].answers = {PATH: [(503, "no"), (200, '{"m": 2}'), (200, '{"n": 1}')]}
