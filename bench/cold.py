@@ -111,7 +111,7 @@ def measure() -> None:
     parser.add_argument("-t", "--topology", default="hub-spoke")
     parser.add_argument("--name", type=own_lab, default="bench-cold", help="name of the lab (bench-cold)")
     parser.add_argument("--images", default="source", choices=("source", "registry"))
-    parser.add_argument("--only", default="", help="as of up; mesh: no addons")
+    parser.add_argument("--only", default="mesh", help="as of up (mesh: no addons); empty: all of them")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
     parser.add_argument(
         "--seed", type=Path, help="a cache to start with, to try this script: the figures mean nothing then"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +43,8 @@ class Maker:
     supply: Supply
     placed: tuple[Placed, ...] = ()
     recreate: bool = False
+    prove: tuple[str, ...] | None = None
+    """The addons to prove in the end; None: everything."""
 
     def actions(self) -> Mapping[str, Action]:
         """Every kind of step, and what does it."""
@@ -172,7 +174,7 @@ class Maker:
             self._installer(step, context).remove(record)
 
     def verify(self, step: Step, context: Context) -> None:
-        """Prove the data path and every addon; remember for which nodes they were proved."""
+        """Prove the data path and every addon, or what is to be; remember for which nodes that was."""
         held = 0
 
         def count(result: CheckResult) -> None:
@@ -180,7 +182,7 @@ class Maker:
             held += result.ok
             context.say(f"{held} checks hold; {result.id} {'holds' if result.ok else 'FAILED'}")
 
-        prove(self.workspace, self.placed, on_result=count, cancelled=context.cancelled)
+        prove(self.workspace, self.placed, only=self.prove, on_result=count, cancelled=context.cancelled)
 
     def _installed(self) -> Installed:
         # Made anew for each step: nodes get their addresses meanwhile.
@@ -261,17 +263,17 @@ def prove(
     workspace: Workspace,
     placed: tuple[Placed, ...],
     *,
+    only: Collection[str] | None = None,
     on_result: Callable[[CheckResult], None],
     cancelled: Event | None = None,
 ) -> list[CheckResult]:
-    """Make every check of the mesh and of addons, as :func:`examine` does.
+    """Make every check of the mesh and of addons, or those of the addons ``only``, as :func:`examine` does.
 
     Raises :class:`CheckFailed` with each check that did not hold and what was seen.
     """
     nodes = states(workspace)
-    results = examine(
-        Installed(workspace, placed, nodes), on_result=on_result, cancelled=cancelled or Event()
-    )
+    addons = Installed(workspace, placed, nodes)
+    results = examine(addons, only=only, on_result=on_result, cancelled=cancelled or Event())
     failed = [result for result in results if not result.ok]
     if failed:
         raise CheckFailed(
@@ -283,33 +285,45 @@ def prove(
 
 
 def examine(
-    addons: Installed, *, on_result: Callable[[CheckResult], None], cancelled: Event
+    addons: Installed,
+    *,
+    only: Collection[str] | None = None,
+    on_result: Callable[[CheckResult], None],
+    cancelled: Event,
 ) -> list[CheckResult]:
-    """The result of every check of the mesh, then of every addon's.
+    """The result of every check of the mesh, then of every addon's; or of the addons ``only``.
 
     Whether all hold is remembered, for the nodes as they run.
     """
     workspace, nodes = addons.workspace, addons.nodes
-    results = check.run(
-        workspace.topology,
-        workspace.kubes,
-        provider=workspace.provider(),
-        states=nodes,
-        timeout=workspace.settings.timeouts.data_path,
-        on_result=on_result,
-        cancelled=cancelled,
-    )
-    results += addon_checks(addons, on_result=on_result, cancelled=cancelled)
+    results: list[CheckResult] = []
+    if only is None:
+        results += check.run(
+            workspace.topology,
+            workspace.kubes,
+            provider=workspace.provider(),
+            states=nodes,
+            timeout=workspace.settings.timeouts.data_path,
+            on_result=on_result,
+            cancelled=cancelled,
+        )
+    results += addon_checks(addons, only=only, on_result=on_result, cancelled=cancelled)
     proved = all(result.ok for result in results)
-    workspace.folder.write("verified", observe.generation(nodes) if proved else "")
+    if only is None or not proved:
+        workspace.folder.write("verified", observe.generation(nodes) if proved else "")
+    workspace.folder.write("to-prove", "")
     return results
 
 
 def addon_checks(
-    addons: Installed, *, on_result: Callable[[CheckResult], None], cancelled: Event
+    addons: Installed,
+    *,
+    only: Collection[str] | None = None,
+    on_result: Callable[[CheckResult], None],
+    cancelled: Event,
 ) -> list[CheckResult]:
-    """The result of every addon's own checks, in the order of addons and clusters, several at once."""
-    subjects = addons.subjects()
+    """The result of addons' own checks, in the order of addons and clusters, several at once."""
+    subjects = [each for each in addons.subjects() if only is None or each.placed.addon.name in only]
     if not subjects:
         return []
     runner = Runner(addons.view, addons.workspace.kubes, cancelled)

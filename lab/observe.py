@@ -48,6 +48,7 @@ def observe(workspace: Workspace, *, node_image: NodeImage | None, placed: tuple
         isolated=workspace.isolated and sandbox.available() and sandbox.isolation(workspace.lab),
         node_image=node_image is not None and node_image.is_there(),
         verified=workspace.folder.read("verified") == generation(nodes),
+        to_prove=frozenset(workspace.folder.read("to-prove").split()),
         clusters=clusters,
     )
 

@@ -48,7 +48,7 @@ def up(settings: Settings, request: Request) -> Plan:
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
         made_of = _supply(workspace, request)
         plan = _plan(workspace, made_of)
-        maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate)
+        maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate, prove=plan.prove)
         maker.require_same()
         _require_consent(plan, made_of, assume_yes=request.yes)
         # What is refused above leaves nothing behind.
@@ -56,6 +56,7 @@ def up(settings: Settings, request: Request) -> Plan:
         # Made before the steps that need it run side by side.
         ca.authority(workspace.folder.ca, lab=workspace.lab)
         workspace.folder.make_seed()
+        _remember_what_to_prove(workspace, plan)
         with journal.Journal(journal.new_path(workspace.folder.journals, "up")) as record:
             run(
                 plan,
@@ -93,6 +94,14 @@ def _plan(workspace: Workspace, made_of: Supply) -> Plan:
         workspace.topology, seen, bring=made_of.steps(), placed=made_of.placed, durations=durations
     )
     return replace(made, left_out=made_of.left_out)
+
+
+def _remember_what_to_prove(workspace: Workspace, plan: Plan) -> None:
+    """Write down what this run may change, so that it is proved even if this run never comes to it."""
+    if plan.prove is None:
+        workspace.folder.write("verified", "")
+    elif plan.prove:
+        workspace.folder.write("to-prove", " ".join(plan.prove))
 
 
 def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lab.catalog.place import Placed
+from lab.document.position import listed
 from lab.plan.addons import SeenAddons, addon_steps, ends, has_images
 from lab.plan.step import Budget, Plan, PlannedCluster, Step
 from lab.topology.model import Cluster, Topology
@@ -37,6 +38,11 @@ _ESTIMATES_S = {
 }
 """Seconds that steps take on two cores with three clusters at once, before there is a journal to tell."""
 
+
+_PROVE_ALL = "prove the data path between all clusters"
+
+_OF_ADDONS = frozenset({"addon", "addon-ready", "addon-remove", "carry", "image-part", "tool"})
+"""Kinds of steps that change addons and nothing below them."""
 
 _PROVED_AFTER = frozenset({"network", "mesh", "addon-remove"})
 """Kinds of steps that the proof waits for, besides whatever brings an addon."""
@@ -75,7 +81,10 @@ class Seen:
     isolated: bool = False
     node_image: bool = False
     verified: bool = False
-    """The mesh was proved since its nodes were last started."""
+    """Everything was proved since its nodes were last started, but for what was changed since."""
+
+    to_prove: frozenset[str] = frozenset()
+    """Addons that were changed since, and not proved yet."""
 
     clusters: Mapping[str, SeenCluster] = field(default_factory=dict)
 
@@ -124,14 +133,16 @@ def resolve(
         meshed=topology.mesh.kind == "cilium",
     )
     before = [*(step.id for step in steps if step.kind in _PROVED_AFTER), *ends(placed)]
-    still = any(not step.done for step in steps)
+    prove = _to_prove(steps, seen, placed)
     steps.append(
         Step(
             "lab/verify",
             "verify",
-            summary="prove the data path between all clusters",
+            summary=f"prove {listed(prove, most=3)}"
+            if prove
+            else _PROVE_ALL + (", and every addon" if placed else ""),
             needs=tuple(before),
-            done=seen.verified and not still,
+            done=prove == (),
             estimate_s=_ESTIMATES_S["verify"],
         )
     )
@@ -141,7 +152,22 @@ def resolve(
         clusters=tuple(map(_planned, topology.clusters)),
         steps=tuple(_timed(step, took) for step in steps),
         budget=budget(topology, placed),
+        prove=prove,
     )
+
+
+def _to_prove(steps: Iterable[Step], seen: Seen, placed: Sequence[Placed]) -> tuple[str, ...] | None:
+    """The addons to prove, where nothing else changes in a lab that was proved; None: everything is."""
+    pending = [step for step in steps if not step.done]
+    if not seen.verified or any(step.kind not in _OF_ADDONS for step in pending):
+        return None
+    changed = {step.id.split("/")[1] for step in pending if step.kind.startswith("addon")} | seen.to_prove
+    found: dict[str, None] = {}
+    # Each comes after what it needs, so what has changed below it is known by then.
+    for each in placed:
+        if each.addon.name in changed or any(name in found for _, name in each.needs):
+            found[each.addon.name] = None
+    return tuple(found)
 
 
 def budget(

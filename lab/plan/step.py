@@ -79,6 +79,9 @@ class Plan:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Addons that were asked for and cannot be had, and why."""
 
+    prove: tuple[str, ...] | None = None
+    """The addons that are proved in the end, where nothing else changes; None: everything is."""
+
     def __post_init__(self) -> None:
         """Put the steps in order."""
         twice = [each for each, count in Counter(step.id for step in self.steps).items() if count > 1]

@@ -302,6 +302,26 @@ def test_a_proof_is_remembered_for_the_nodes_as_they_run(
     assert world.lab.folder.read("verified") == observe.generation(world.nodes)
 
 
+def test_a_proof_of_some_addons_leaves_the_mesh_as_it_was_proved(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "run", lambda *_, **__: pytest.fail("the mesh is not proved again"))
+    asked: list[object] = []
+
+    def addon_checks(*_: object, only: object, **__: object) -> list[CheckResult]:
+        asked.append(only)
+        return [result("demo/east/order", ok=True)]
+
+    monkeypatch.setattr(actions, "addon_checks", addon_checks)
+    proved = observe.generation(world.nodes)
+    world.lab.folder.write("verified", proved)
+    world.lab.folder.write("to-prove", "demo")
+    replace(world.maker, prove=("demo",)).verify(step("lab/verify", "verify"), context())
+    assert asked == [("demo",)]
+    assert world.lab.folder.read("verified") == proved
+    assert world.lab.folder.read("to-prove") == ""
+
+
 def test_a_failed_proof_is_not_and_tells_what_was_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     results = [result("mesh/pod/east/west", ok=True), result("mesh/pod/west/east", ok=False)]
     monkeypatch.setattr(check, "run", lambda *_, **__: results)

@@ -188,3 +188,13 @@ def test_isolation_is_asked_for_by_option_or_environment(world: World) -> None:
     assert "lab/isolation" in asked.by_id
     assert "lab/isolation" in stated.by_id
     assert "lab/isolation" not in up.plan(world.settings, Request(topology="pair")).by_id
+
+
+def test_what_may_be_changed_is_to_be_proved_even_after_an_interruption(world: World) -> None:
+    world.seen = Seen()
+    world.failing = "east/create"
+    folder = state.folder(world.settings, "pair")
+    folder.write("verified", "as it was")
+    with pytest.raises(ProvisionError):
+        world.up()
+    assert folder.read("verified") == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lab.catalog.load import load_catalog
@@ -132,3 +133,68 @@ def test_what_upstream_defines_is_fetched_before_its_addon_and_no_other(tmp_path
     assert needs["hub/edge"] == ("hub/network", "images/files/a")
     assert needs["a/edge"] == ("a/network",)
     assert needs["hub/plain"] == ("hub/network",)
+
+
+def known(folder: Path) -> None:
+    """A store, a web that needs it, and something that has nothing to do with them."""
+    two(folder)
+    write(folder, "other", on="app", more=READY)
+
+
+def planned(folder: Path, seen: Seen) -> Plan:
+    uses = "[{use: web}, {use: store}, {use: other}]"
+    bring = [Step(f"tools/{name}", "tool", summary=name, done=True) for name in ("kind", "helm")]
+    return resolve(topology(folder, uses), seen, bring=bring, placed=placed(folder, uses))
+
+
+def stands(names: frozenset[str]) -> SeenCluster:
+    there = SeenAddons(current=names, ready=names, carried=True)
+    return SeenCluster(whole=True, named=True, configured=True, networked=True, meshed=True, addons=there)
+
+
+ALL = frozenset({"web", "store", "other"})
+
+
+def seen_with(names: frozenset[str] = ALL, **more: object) -> Seen:
+    clusters = {name: stands(ALL) for name in ("hub", "a", "b")} | {"hub": stands(names)}
+    seen = Seen(network=True, node_image=True, verified=True, clusters=clusters)
+    return replace(seen, **more)  # type: ignore[arg-type]
+
+
+def test_where_one_addon_changes_it_is_proved_with_those_that_need_it(tmp_path: Path) -> None:
+    known(tmp_path)
+    plan = planned(tmp_path, seen_with(ALL - {"store"}))
+    assert plan.prove == ("store", "web")
+    verify = plan.by_id["lab/verify"]
+    assert (verify.done, verify.summary) == (False, "prove store and web")
+
+
+def test_where_nothing_changes_nothing_is_proved_again(tmp_path: Path) -> None:
+    known(tmp_path)
+    plan = planned(tmp_path, seen_with())
+    assert plan.prove == ()
+    assert plan.pending == ()
+
+
+def test_what_was_changed_and_never_proved_is_proved_now(tmp_path: Path) -> None:
+    known(tmp_path)
+    plan = planned(tmp_path, seen_with(to_prove=frozenset({"other"})))
+    assert plan.prove == ("other",)
+    assert [step.id for step in plan.pending] == ["lab/verify"]
+
+
+def test_where_more_than_addons_changes_everything_is_proved(tmp_path: Path) -> None:
+    known(tmp_path)
+    assert planned(tmp_path, seen_with(verified=False)).prove is None
+    seen = seen_with()
+    moved = {**seen.clusters, "a": replace(seen.cluster("a"), meshed=False)}
+    assert planned(tmp_path, replace(seen, clusters=moved)).prove is None
+
+
+def test_what_is_removed_leaves_nothing_to_prove(tmp_path: Path) -> None:
+    known(tmp_path)
+    seen = seen_with()
+    there = replace(seen.cluster("b").addons, leaving={"old": ()})
+    moved = {**seen.clusters, "b": replace(seen.cluster("b"), addons=there)}
+    plan = planned(tmp_path, replace(seen, clusters=moved))
+    assert [step.id for step in plan.pending] == ["b/old/remove"]
