@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 from bench.common import (
     GIB,
+    MIB,
     StepTime,
     heading,
     invoke,
@@ -33,18 +34,32 @@ from lab import console
 from lab.settings import from_environment
 from lab.workspace import Workspace, open_workspace
 
+EVERY_S = 10.0
+
 OPTION = ("{use: demo}", "{use: demo, with: {rate: 6}}")
 """What is changed in the topology: another number of orders a second."""
 
 
+LIMITED = {
+    ("app1", "prometheus-agent", "prometheus"): 128,
+    ("app2", "prometheus-agent", "prometheus"): 128,
+    ("app1", "promtail", "promtail"): 64,
+    ("app2", "promtail", "promtail"): 64,
+    ("mgmt", "loki", "loki"): 256,
+    ("mgmt", "thanos", "receive"): 1024,
+}
+"""The limits in MiB that the lab's design states: cluster, namespace, container."""
+
+
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds of each part, GiB of each cluster, and the steps of ``up``."""
+    """One run: seconds of each part, GiB of each cluster, MiB of what is limited, the steps of ``up``."""
 
     seconds: dict[str, float]
     memory: dict[str, float]
     steps: dict[str, StepTime]
     changed: tuple[str, ...]
+    limited: dict[tuple[str, str, str], float]
 
 
 def measure() -> None:
@@ -79,6 +94,11 @@ def measure() -> None:
     cells = zip(*(_cells(run, clusters) for run in runs), strict=True)
     row("median", "", *(median(list(column)) for column in cells))
     console.out()
+    console.out("Working sets of what the design limits, in MiB, the largest seen.")
+    table(("cluster", "namespace", "container", "most", "limit"))
+    for which, limit in LIMITED.items():
+        row(*which, max(run.limited[which] for run in runs), limit)
+    console.out()
     console.out(f"What one option touched: {', '.join(runs[0].changed)}.")
     console.out()
     console.out("Steps of `up`: seconds that each took, and when it ended after the first one's start.")
@@ -99,7 +119,7 @@ def _run(workspace: Workspace, *, rest: float) -> Run:
     seconds = {"up": invoke("up", *lab, "--yes").seconds}
     steps = journaled(workspace.folder.journals)
     seconds["verify"] = invoke("verify", *lab).seconds
-    time.sleep(rest)
+    limited = _watch(workspace, seconds=rest)
     used = workspace.provider().memory(workspace.topology)
     memory = {name: size / GIB for name, size in used.items()}
     with TemporaryDirectory() as folder:
@@ -108,7 +128,25 @@ def _run(workspace: Workspace, *, rest: float) -> Run:
         other = ("-t", str(changed), "--name", workspace.lab)
         seconds["option"] = invoke("up", *other, "--yes").seconds
     touched = tuple(journaled(workspace.folder.journals))
-    return Run(seconds, memory, steps, touched)
+    return Run(seconds, memory, steps, touched, limited)
+
+
+def _watch(workspace: Workspace, *, seconds: float) -> dict[tuple[str, str, str], float]:
+    """The largest working set of each container that is limited, in MiB, as kubelet tells it."""
+    most = dict.fromkeys(LIMITED, 0.0)
+    ending = time.monotonic() + seconds
+    while time.monotonic() < ending:
+        for cluster, kube in workspace.kubes.items():
+            for node in kube.nodes():
+                summary = kube.get(f"/api/v1/nodes/{node.name}/proxy/stats/summary")
+                for pod in summary["pods"]:
+                    for each in pod.get("containers", ()):
+                        which = (cluster, pod["podRef"]["namespace"], each["name"])
+                        if which in most:
+                            used = each["memory"].get("workingSetBytes", 0) / MIB
+                            most[which] = max(most[which], used)
+        time.sleep(EVERY_S)
+    return most
 
 
 def _changed(path: Path) -> str:
