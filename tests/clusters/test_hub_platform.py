@@ -20,8 +20,9 @@ import pytest
 
 from lab.clients.kube_objects import Refused
 from lab.clients.wait import wait_until
+from lab.installed import Installed, placed
 from lab.settings import PROJECT
-from lab.workspace import Workspace
+from lab.workspace import Workspace, states
 from tests.clusters.labs import Ran, invoke, require_sound, started
 
 pytestmark = pytest.mark.cluster
@@ -77,6 +78,21 @@ def test_up_again_changes_nothing(hub_spoke: Workspace) -> None:
     before = _versions(hub_spoke)
     assert "nothing to do" in invoke("up", "--yes", name=hub_spoke.lab).out
     assert _versions(hub_spoke) == before
+
+
+def test_what_can_only_be_pulled_is_right_all_the_same(hub_spoke: Workspace) -> None:
+    """The API server of a real cluster takes every object of an addon that is left out here."""
+    left_out = invoke("plan", "--json", name=hub_spoke.lab).json["left_out"]
+    everything = Installed(hub_spoke, placed(hub_spoke), states(hub_spoke))
+    for each in everything.placed:
+        if each.addon.name in left_out:
+            kube = hub_spoke.kubes[each.cluster]
+            namespace, *others = everything.wanted(each).objects
+            kube.apply([namespace])
+            try:
+                kube.apply(others, dry_run=True)
+            finally:
+                kube.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
 
 
 LOGIN = """
