@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lab import actions, console, installed, observe, ready, state
+from lab.catalog.trial import require_renderable
 from lab.engine import journal, progress
 from lab.engine.run import run
 from lab.errors import HostError
@@ -84,6 +85,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def _supply(workspace: Workspace, request: Request) -> Supply:
     wanted = installed.placed(workspace, only=words(request.only), without=words(request.without))
+    require_renderable(workspace.topology, wanted)
     return supply(workspace.settings, workspace.topology, images=request.images, wanted=wanted)
 
 

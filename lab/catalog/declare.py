@@ -24,7 +24,7 @@ from lab.catalog.addon import (
     Workload,
     repository_of,
 )
-from lab.catalog.templates import Folder, expression_fault, inspect, text_fault
+from lab.catalog.templates import Folder, expression_fault, inspect, inspect_text, text_fault
 from lab.catalog.vocabulary import CHECK_TIMEOUT_S, HIGHEST, LOWEST, VERBS
 from lab.document.load import Document
 from lab.document.position import Path, Problem, nearest
@@ -50,7 +50,7 @@ def declare(
     problems += _images(document, addon, images)
     problems += _definitions(document, kept)
     problems += _repeats(document)
-    problems += _steps(document)
+    problems += _steps(document, addon, folder)
     problems += _templates(document, addon, folder)
     return addon, problems
 
@@ -233,33 +233,41 @@ def _twice(document: Document, named: list[tuple[Path, str | None]]) -> Iterator
             seen[name] = path
 
 
-def _steps(document: Document) -> Iterator[Problem]:
-    """Compile every expression and every template in a text of the checks."""
+def _steps(document: Document, addon: Addon, folder: Folder) -> Iterator[Problem]:
+    """Compile every expression and every template in a text of the checks, and look into them."""
     for number, check in enumerate(document.values.get("checks", ())):
         for place, step in enumerate((check or {}).get("steps", ())):
             path: Path = ("checks", number, "steps", place)
             for key in ("expect", "until"):
-                if step and key in step and (fault := expression_fault(step[key])):
-                    at = document.at((*path, key))
-                    yield Problem(at, (*path, key), f"this is not an expression: {fault}", "Correct it.")
+                if not step or key not in step:
+                    continue
+                at, here = document.at((*path, key)), (*path, key)
+                if fault := expression_fault(step[key]):
+                    yield Problem(at, here, f"this is not an expression: {fault}", "Correct it.")
+                    continue
+                for fault, remedy in inspect_text(step[key], folder, addon=addon, expression=True):
+                    yield Problem(at, here, fault, remedy)
             for verb in VERBS:
-                yield from _texts(document, (*path, verb), (step or {}).get(verb))
+                yield from _texts(document, (*path, verb), (step or {}).get(verb), addon, folder)
 
 
-def _texts(document: Document, path: Path, value: Any) -> Iterator[Problem]:
+def _texts(document: Document, path: Path, value: Any, addon: Addon, folder: Folder) -> Iterator[Problem]:
     match value:
         case str() if _TEMPLATE in value:
             if fault := text_fault(value):
                 yield Problem(document.at(path), path, f"this is not a template: {fault}", "Correct it.")
+                return
+            for fault, remedy in inspect_text(value, folder, addon=addon, expression=False):
+                yield Problem(document.at(path), path, fault, remedy)
         case str() if path[5:] == ("on",) and not re.fullmatch(NAME_PATTERN, value):
             message = f'"{value}" is neither a role nor a template'
             yield Problem(document.at(path), path, message, 'Write a role, any, or "{{ cluster.name }}".')
         case Mapping():
             for key, inner in value.items():
-                yield from _texts(document, (*path, key), inner)
+                yield from _texts(document, (*path, key), inner, addon, folder)
         case list():
             for number, inner in enumerate(value):
-                yield from _texts(document, (*path, number), inner)
+                yield from _texts(document, (*path, number), inner, addon, folder)
 
 
 def _templates(document: Document, addon: Addon, folder: Folder) -> Iterator[Problem]:

@@ -56,6 +56,14 @@ def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
     problem on a line of its own in ``details``: a name that is not known, a result that is not YAML, an
     object without kind or name, two objects that are the same.
     """
+    made, problems = rendered(placed, lab)
+    if problems:
+        raise _refusal(placed, problems)
+    return tuple(made)
+
+
+def rendered(placed: Placed, lab: LabView) -> tuple[list[Object], list[Problem]]:
+    """Return what :func:`render` does, as far as it can be made, and what is wrong with the rest."""
     made: list[Object] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str, str, str], str] = {("", "Namespace", "", placed.addon.namespace): "the lab"}
@@ -71,9 +79,7 @@ def render(placed: Placed, lab: LabView) -> tuple[Object, ...]:
     if addon.namespace in objects.namespaces(made) and addon.namespace not in objects.KUBERNETES_OWN:
         own = objects.namespace_object(addon.namespace, pod_security=addon.pod_security)
         made.insert(0, finished(placed, lab, own))
-    if problems:
-        raise _refusal(placed, problems)
-    return tuple(made)
+    return made, problems
 
 
 def render_template(words: Words, template: str) -> tuple[Object, ...]:
@@ -81,10 +87,15 @@ def render_template(words: Words, template: str) -> tuple[Object, ...]:
 
     Raises InputError as :func:`render` does.
     """
-    made, problems = _Template(words, template).objects()
+    made, problems = rendered_template(words, template)
     if problems:
         raise _refusal(words.placed, problems)
     return tuple(made)
+
+
+def rendered_template(words: Words, template: str) -> tuple[list[Object], list[Problem]]:
+    """Return what :func:`render_template` does, as far as it can be made, and what is wrong with the rest."""
+    return _Template(words, template).objects()
 
 
 class _Failed(Exception):

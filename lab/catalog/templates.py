@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
@@ -23,6 +23,10 @@ from lab.document.scalars import Unfit
 
 SUFFIX: Final = ".j2"
 """What the name of a template ends in; a file without it is taken as it is."""
+
+IN_CHECKS: Final = ("nonce",)
+IN_EXPRESSIONS: Final = (*IN_CHECKS, "status", "result")
+"""What texts and expressions of checks know besides :data:`NAMES`."""
 
 NAMES: Final = ("lab", "cluster", "clusters", "addon", "options", "image", "file", "secret", "home")
 """What every template knows; :mod:`lab.catalog.render` says what each is."""
@@ -149,26 +153,40 @@ def inspect(name: str, folder: Folder, *, addon: Addon, own_names: bool = True) 
         except TemplateSyntaxError as error:
             yield _problem(folder.at(name, error.lineno), _sentence(error), "Correct the template.")
             continue
-        if own_names:
-            yield from _unknown_names(tree, name, folder)
-        yield from _unknown_things(tree, name, folder, addon)
+        for line, fault, remedy in (
+            *(_unknown_names(tree) if own_names else ()),
+            *_unknown_things(tree, folder, addon),
+        ):
+            yield _problem(folder.at(name, line), fault, remedy)
         included = [each for each in find_referenced_templates(tree) if each and each not in seen]
         seen.update(included)
         waiting += [each for each in included if not _fault_of_file(folder, each)]
 
 
-def _unknown_names(tree: nodes.Template, name: str, folder: Folder) -> Iterator[Problem]:
-    known = {*NAMES, *environment(folder).globals}
-    unknown = find_undeclared_variables(tree) - known
+_Fault = tuple[int, str, str]
+"""What is wrong in a template: its line, what, and what to do."""
+
+
+def inspect_text(text: str, folder: Folder, *, addon: Addon, expression: bool) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a check's text or ``expression``, as :func:`inspect` does, and what to do."""
+    language = environment()
+    tree = language.parse("{{ (" + text + ") }}" if expression else text)
+    known = (*NAMES, *(IN_EXPRESSIONS if expression else IN_CHECKS))
+    for _, fault, remedy in (*_unknown_names(tree, known), *_unknown_things(tree, folder, addon)):
+        yield fault, remedy
+
+
+def _unknown_names(tree: nodes.Template, known: Sequence[str] = NAMES) -> Iterator[_Fault]:
+    unknown = find_undeclared_variables(tree) - {*known, *environment().globals}
     for found in tree.find_all(nodes.Name):
         if found.name in unknown:
             unknown.remove(found.name)
-            guess = nearest(found.name, NAMES)
-            remedy = f'Did you mean "{guess}"?' if guess else f"Known here: {listed(NAMES)}."
-            yield _problem(folder.at(name, found.lineno), f'"{found.name}" is not known', remedy)
+            guess = nearest(found.name, known)
+            remedy = f'Did you mean "{guess}"?' if guess else f"Known here: {listed(known)}."
+            yield found.lineno, f'"{found.name}" is not known', remedy
 
 
-def _unknown_things(tree: nodes.Template, name: str, folder: Folder, addon: Addon) -> Iterator[Problem]:
+def _unknown_things(tree: nodes.Template, folder: Folder, addon: Addon) -> Iterator[_Fault]:
     """Look at what is named outright: ``options.x``, ``image("x")``, ``file("x")``, ``include "x"``."""
     for option in tree.find_all(nodes.Getattr):
         of_options = isinstance(option.node, nodes.Name) and option.node.name == "options"
@@ -176,22 +194,22 @@ def _unknown_things(tree: nodes.Template, name: str, folder: Folder, addon: Addo
             guess = nearest(option.attr, addon.options)
             remedy = f'Did you mean "{guess}"?' if guess else "State it under options in addon.yaml."
             message = f'{addon.name} has no option "{option.attr}"'
-            yield _problem(folder.at(name, option.lineno), message, remedy)
+            yield option.lineno, message, remedy
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.args and isinstance(call.args[0], nodes.Const):
             value = str(call.args[0].value)
             if call.node.name == "file" and (fault := _fault_of_file(folder, value)):
-                yield _problem(folder.at(name, call.lineno), str(fault), fault.remedy)
+                yield call.lineno, str(fault), fault.remedy
             if call.node.name == "image":
                 try:
                     find_image(addon, value)
                 except Unfit as error:
-                    yield _problem(folder.at(name, call.lineno), str(error), error.remedy)
+                    yield call.lineno, str(error), error.remedy
     for include in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
         template = getattr(include, "template", None)
         named = str(template.value) if isinstance(template, nodes.Const) else ""
         if named and (fault := _fault_of_file(folder, named)):
-            yield _problem(folder.at(name, include.lineno), str(fault), fault.remedy)
+            yield include.lineno, str(fault), fault.remedy
 
 
 def find_image(addon: Addon, repository: str) -> str:

@@ -14,8 +14,7 @@ import pytest
 
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
-from lab.catalog.render import render
-from lab.catalog.words import look
+from lab.catalog.trial import require_renderable
 from lab.errors import InputError
 from lab.topology.read import read_topology
 
@@ -33,10 +32,7 @@ def use(name: str) -> None:
     """Do all that can be done with a case, in the order in which it is done."""
     catalog = load_catalog(BAD / name, images=IMAGES, kept=KEPT)
     topology = read_topology(f"{name}/topology.yaml", folder=BAD)
-    placed = place(topology, catalog)
-    view = look(topology, placed, seed=b"seed")
-    for each in placed:
-        render(each, view)
+    require_renderable(topology, place(topology, catalog))
 
 
 def message(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
