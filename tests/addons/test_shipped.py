@@ -15,6 +15,7 @@ from lab.catalog.addon import Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.catalog.render import render
+from lab.catalog.trial import require_renderable
 from lab.catalog.words import look
 from lab.images.catalog import catalog as images
 from lab.images.files import kept
@@ -133,3 +134,18 @@ def test_the_slow_one_takes_as_long_as_it_is_told(tmp_path: Path) -> None:
     deployment = next(made for made in render(there, lab) if made["kind"] == "Deployment")
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert container["readinessProbe"]["initialDelaySeconds"] == 20
+
+
+def test_the_addon_of_the_documentation_can_be_rendered(tmp_path: Path) -> None:
+    text = (PROJECT / "docs" / "addons.md").read_text(encoding="utf-8")
+    addon, template, _ = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    [program] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    home = tmp_path / "addons" / "hello"
+    home.mkdir(parents=True)
+    for name, content in (("addon.yaml", addon), ("hello.yaml.j2", template), ("hello.py", program)):
+        (home / name).write_text(content, encoding="utf-8")
+    catalog = load_catalog(tmp_path / "addons", images=images())
+    topology = hub_with(tmp_path, used=["hello"])
+    placed = place(topology, catalog)
+    require_renderable(topology, placed)
+    assert [each.cluster for each in placed] == ["app1", "app2"]

@@ -185,9 +185,12 @@ def hello(hub_spoke: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Ite
     shutil.copytree(PROJECT / "addons", folder / "addons")
     home = folder / "addons" / "hello"
     home.mkdir()
-    blocks = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "addons.md").read_text(), re.DOTALL)
+    text = (PROJECT / "docs" / "addons.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     for name, block in zip(("addon.yaml", "hello.yaml.j2"), blocks, strict=False):
         (home / name).write_text(block)
+    [program] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (home / "hello.py").write_text(program)
     topology = folder / "topology.yaml"
     shipped = (PROJECT / "topologies" / "hub-spoke.yaml").read_text()
     topology.write_text(shipped + blocks[2].removeprefix("addons:\n"))
