@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from lab import console
@@ -20,8 +22,13 @@ Clusters = Mapping[str, tuple[str, ...]]
 
 
 def catalog(settings: Settings) -> Catalog:
-    """Read every addon. Raises :class:`lab.errors.InputError` for what is wrong with any of them."""
-    return load_catalog(settings.addons, images=images(), kept=kept())
+    """Read every addon, once. Raises :class:`lab.errors.InputError` for what is wrong with any of them."""
+    return _catalog(settings.addons)
+
+
+@cache
+def _catalog(folder: Path) -> Catalog:
+    return load_catalog(folder, images=images(), kept=kept())
 
 
 def clusters_of(topology: str, found: Catalog) -> Clusters:

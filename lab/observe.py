@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from lab.catalog.place import Placed
+from lab.catalog.place import Place, Placed
 from lab.clients import docker
 from lab.errors import LabError
 from lab.host import sandbox
@@ -30,11 +30,18 @@ CILIUM = "v1.19.5"
 DNS = ("Deployment", "coredns")
 
 
-def observe(workspace: Workspace, *, node_image: NodeImage | None, placed: tuple[Placed, ...] = ()) -> Seen:
+def observe(
+    workspace: Workspace,
+    *,
+    node_image: NodeImage | None,
+    placed: tuple[Placed, ...] = (),
+    staying: Collection[Place] = (),
+) -> Seen:
     """What was seen of the lab. Changes nothing; takes about a second for three running clusters.
 
-    ``node_image`` is the one that new nodes would be made of, ``placed`` the addons that are wanted.
-    Without a container engine, nothing is seen.
+    ``node_image`` is the one that new nodes would be made of, ``placed`` the addons that are wanted now,
+    ``staying`` where the topology has addons, asked for now or not: others leave. Without a container
+    engine, nothing is seen.
     """
     try:
         network = bool(docker.networks(label=f"{LABEL}={workspace.lab}"))
@@ -42,7 +49,7 @@ def observe(workspace: Workspace, *, node_image: NodeImage | None, placed: tuple
         return Seen()
     nodes = states(workspace)
     addons = Installed(workspace, placed, nodes)
-    clusters = workspace.on_each(lambda name: _cluster(addons, workspace.topology.cluster(name)))
+    clusters = workspace.on_each(lambda name: _cluster(addons, workspace.topology.cluster(name), staying))
     return Seen(
         network=network,
         isolated=workspace.isolated and sandbox.available() and sandbox.isolation(workspace.lab),
@@ -127,7 +134,7 @@ def _missing_workloads(workspace: Workspace, cluster: str, wanted: Iterable[tupl
     return None
 
 
-def _cluster(addons: Installed, cluster: Cluster) -> SeenCluster:
+def _cluster(addons: Installed, cluster: Cluster, staying: Collection[Place]) -> SeenCluster:
     workspace, nodes = addons.workspace, addons.nodes
     state = nodes.get(cluster.name)
     kube = workspace.kubes[cluster.name]
@@ -154,25 +161,23 @@ def _cluster(addons: Installed, cluster: Cluster) -> SeenCluster:
             configured=configured,
             networked=missing_network(workspace, cluster.name) is None,
             meshed=missing_mesh(workspace, cluster.name) is None,
-            addons=_addons(addons, cluster.name),
+            addons=_addons(addons, cluster.name, staying),
         )
     except LabError:
         # It answered a moment ago and does not now: up has to look again, step by step.
         return SeenCluster(whole=True)
 
 
-def _addons(addons: Installed, cluster: str) -> SeenAddons:
+def _addons(addons: Installed, cluster: str, staying: Collection[Place]) -> SeenAddons:
     kube = addons.workspace.kubes[cluster]
     there = records(kube)
     placed = addons.on(cluster)
-    # Every addon of the topology stays, also one that is not asked for this time.
-    kept = {use.use for use in addons.workspace.topology.addons}
     current = [each for each in placed if _is_current(addons, each, there.get(each.addon.name))]
     return SeenAddons(
         current=frozenset(each.addon.name for each in current),
         ready=frozenset(each.addon.name for each in current if not missing(kube, each.addon.ready)),
         carried=not missing_images(addons, cluster),
-        leaving={name: record.needs for name, record in there.items() if name not in kept},
+        leaving={name: record.needs for name, record in there.items() if (cluster, name) not in staying},
     )
 
 

@@ -90,7 +90,12 @@ def _supply(workspace: Workspace, request: Request) -> Supply:
 
 
 def _plan(workspace: Workspace, made_of: Supply) -> Plan:
-    seen = observe.observe(workspace, node_image=made_of.node_image, placed=made_of.placed)
+    seen = observe.observe(
+        workspace,
+        node_image=made_of.node_image,
+        placed=made_of.placed,
+        staying={each.place for each in installed.placed(workspace)},
+    )
     durations = journal.last_durations(workspace.folder.journals)
     made = resolve(
         workspace.topology, seen, bring=made_of.steps(), placed=made_of.placed, durations=durations
