@@ -146,6 +146,16 @@ def test_one_that_never_becomes_ready_is_told_with_evidence(edited: Edited) -> N
     assert [check["id"] for check in failed if not check["ok"]] == ["broken/east/answers"]
 
 
+def test_what_moves_to_another_cluster_leaves_the_first(edited: Edited) -> None:
+    edited.write("{use: slow, on: east, with: {after: 3s}}")
+    edited.invoke("up", "--yes")
+    assert {where: each["ready"] for where, each in addons_of(edited).items()} == {("east", "slow"): True}
+    # The other cluster knows it now, and has it no more.
+    west = edited.lab.kubes["west"]
+    assert west.exists(KNOWN)
+    assert not west.exists(SLOW)
+
+
 def test_what_leaves_the_topology_leaves_the_clusters(edited: Edited) -> None:
     edited.write()
     edited.invoke("up", "--yes")

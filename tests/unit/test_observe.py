@@ -21,6 +21,7 @@ from lab.mesh import cilium, dns
 from lab.observe import generation, made_otherwise, missing_mesh, missing_network, observe, release
 from lab.plan.addons import SeenAddons
 from lab.plan.resolve import Seen, SeenCluster
+from lab.platform.record import Record
 from lab.providers.base import ClusterState
 from lab.workspace import Workspace
 from tests.unit.labs import network, state, workspace
@@ -228,3 +229,13 @@ def test_the_node_image_is_looked_for(lab: Workspace, api: Api, monkeypatch: pyt
     image = NodeImage(base="b", archives=[Path("/a.tar")], shim=False)
     monkeypatch.setattr(docker_images, "image", lambda reference: reference == image.tag or None)
     assert observe(lab, node_image=image).node_image
+
+
+def test_what_leaves_one_cluster_and_stays_on_another_leaves(
+    lab: Workspace, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = {"web": Record("web", "1", "1", (), ()), "old": Record("old", "1", "1", ("x/web",), ())}
+    monkeypatch.setattr(module, "records", lambda _: there)
+    seen = observe(lab, node_image=None, staying={("east", "web")})
+    assert seen.cluster("east").addons.leaving == {"old": ("x/web",)}
+    assert seen.cluster("west").addons.leaving == {"web": (), "old": ("x/web",)}
