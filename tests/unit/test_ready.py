@@ -54,10 +54,11 @@ class Asked:
         return {}
 
 
-def of_addons(folder: Path) -> int:
-    """What the addons of hub-spoke ask for on each cluster of role app."""
-    addons = read_topology("hub-spoke", folder=TOPOLOGIES).addons
-    return sum(catalog(settings(folder)).addons[each.use].memory_mib for each in addons)
+def of_addons(folder: Path, role: str) -> int:
+    """What the addons of hub-spoke ask for on each cluster of a role."""
+    used = read_topology("hub-spoke", folder=TOPOLOGIES).addons
+    addons = [catalog(settings(folder)).addons[each.use] for each in used]
+    return sum(each.memory_mib for each in addons if role in each.on)
 
 
 @pytest.fixture
@@ -68,7 +69,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def test_a_new_lab_needs_memory_for_all_its_clusters(asked: Asked, tmp_path: Path) -> None:
     assert ready.examine(settings(tmp_path), "hub-spoke", name=None) == (OK,)
     assert asked.budget is not None
-    assert asked.budget.memory_mib == 3 * CONTROL_PLANE_MIB + 2 * of_addons(tmp_path)
+    assert asked.budget.memory_mib == (
+        3 * CONTROL_PLANE_MIB + of_addons(tmp_path, "mgmt") + 2 * of_addons(tmp_path, "app")
+    )
     assert asked.problems == []
 
 
@@ -79,7 +82,7 @@ def test_what_runs_has_its_memory_already(asked: Asked, tmp_path: Path) -> None:
     }
     ready.examine(settings(tmp_path), "hub-spoke", name=None)
     assert asked.budget is not None
-    assert asked.budget.memory_mib == 2 * CONTROL_PLANE_MIB + 2 * of_addons(tmp_path)
+    assert asked.budget.memory_mib == 2 * CONTROL_PLANE_MIB + 2 * of_addons(tmp_path, "app")
 
 
 def test_without_an_engine_everything_is_still_to_make(

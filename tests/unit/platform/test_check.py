@@ -167,7 +167,7 @@ def test_a_role_stands_for_its_cluster(tmp_path: Path) -> None:
     ("step", "told"),
     [
         ('{get: {path: "/?q=1", on: nowhere}}', "there is no cluster or role 'nowhere' to ask"),
-        ('{get: {path: "/{{ result.x }}"}}', "the check itself is wrong: "),
+        ('{get: {path: "/{{ cluster.x }}"}}', "the check itself is wrong: "),
     ],
 )
 def test_a_check_that_is_wrong_fails_and_says_so(tmp_path: Path, step: str, told: str) -> None:
