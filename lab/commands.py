@@ -234,7 +234,8 @@ def open_(
         raise InputError(f"open {what}: what to open comes first", remedy="./invoke --help open says more.")
     door = opened.find(from_environment(), what, topology, name=name or None, cluster=cluster)
     password = door.password if show_password else None
-    with door.forwarder(port=port) as forwarder:
+    # Ctrl-C is how it ends, and no failure.
+    with suppress(KeyboardInterrupt), door.forwarder(port=port) as forwarder:
         # By name: a Gateway serves names, not addresses.
         url = f"http://localhost:{forwarder.port}{door.url.path}"
         if json:
@@ -250,9 +251,7 @@ def open_(
                     f"Log in as {door.url.user}; " + (f"password: {password}" if password else hidden)
                 )
             console.note("Ctrl-C ends it.")
-        # Ctrl-C is how it ends, and no failure.
-        with suppress(KeyboardInterrupt):
-            forwarder.serve_forever()
+        forwarder.serve_forever()
 
 
 def down(topology: str, *, name: str, yes: bool) -> None:
