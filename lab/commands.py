@@ -186,6 +186,7 @@ def images(topology: str, *, name: str, images: str, build: bool, json: bool) ->
                     }
                     for step in steps
                 ],
+                "left_out": dict(made_of.left_out),
             }
         )
         return

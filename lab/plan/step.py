@@ -153,7 +153,6 @@ class Plan:
                 "disk_mib": self.budget.disk_mib,
                 "cpus": self.budget.cpus,
             },
-            "left_out": dict(self.left_out),
         }
 
 

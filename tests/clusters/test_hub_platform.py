@@ -68,7 +68,7 @@ def test_every_promise_of_the_platform_is_proved(hub_spoke: Workspace) -> None:
 def test_status_says_what_there_is_and_why_something_is_not(hub_spoke: Workspace) -> None:
     told = invoke("status", "--json", name=hub_spoke.lab).json["addons"]
     lacking = {(each["cluster"], each["name"]): each["detail"] for each in told if not each["ready"]}
-    left_out = invoke("plan", "--json", name=hub_spoke.lab).json["left_out"]
+    left_out = invoke("images", "--json", name=hub_spoke.lab).json["left_out"]
     assert {name for _, name in lacking} == set(left_out)
     assert all(left_out[name] in detail for (_, name), detail in lacking.items())
     assert {each["name"] for each in told} >= {"vault", "thanos", "loki", "argocd", "velero", "kyverno"}
@@ -82,7 +82,7 @@ def test_up_again_changes_nothing(hub_spoke: Workspace) -> None:
 
 def test_what_can_only_be_pulled_is_right_all_the_same(hub_spoke: Workspace) -> None:
     """The API server of a real cluster takes every object of an addon that is left out here."""
-    left_out = invoke("plan", "--json", name=hub_spoke.lab).json["left_out"]
+    left_out = invoke("images", "--json", name=hub_spoke.lab).json["left_out"]
     everything = Installed(hub_spoke, placed(hub_spoke), states(hub_spoke))
     for each in everything.placed:
         if each.addon.name in left_out:

@@ -98,5 +98,4 @@ def test_as_json_has_what_scripts_rely_on():
             {"id": "mesh", "cluster": None, "needs": ["mgmt/create"], "done": False},
         ],
         "budget": {"memory_mib": 2048, "disk_mib": 4096, "cpus": 1.5},
-        "left_out": {},
     }
