@@ -2,7 +2,7 @@
 
 Each run: up with every addon of the topology (its own proof within), verify, a rest, memory of each
 cluster, up again with one option of one addon changed, down. Memory is what the nodes use, page cache
-left out. Run it from the checkout: .venv/bin/python bench/platform.py [--runs 3] [-t hub-spoke] [--rest 300]
+left out. Run it from the checkout: .venv/bin/python bench/whole.py [--runs 3] [-t hub-spoke] [--rest 300]
 """
 
 from __future__ import annotations
