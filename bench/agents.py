@@ -17,7 +17,7 @@ from collections import defaultdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.common import MIB, heading, invoke, main, median, own_lab, require_absent, row, table
+from bench.common import heading, invoke, main, median, own_lab, require_absent, row, table, working_sets
 from lab import console
 from lab.settings import PROJECT, from_environment
 from lab.workspace import Workspace, open_workspace
@@ -92,15 +92,11 @@ def measure() -> None:
 
 def _watch(workspace: Workspace, *, seconds: float) -> dict[tuple[str, str], float]:
     """MiB of each container, by namespace and name: medians."""
-    [node] = [node.name for node in workspace.kubes["app1"].nodes()]
     seen: dict[tuple[str, str], list[float]] = defaultdict(list)
     ending = time.monotonic() + seconds
     while time.monotonic() < ending:
-        summary = workspace.kubes["app1"].get(f"/api/v1/nodes/{node}/proxy/stats/summary")
-        for pod in summary["pods"]:
-            for each in pod.get("containers", ()):
-                key = (pod["podRef"]["namespace"], each["name"])
-                seen[key].append(each["memory"].get("workingSetBytes", 0) / MIB)
+        for namespace, name, used in working_sets(workspace.kubes["app1"]):
+            seen[namespace, name].append(used)
         time.sleep(EVERY_S)
     return {key: median(values) or 0.0 for key, values in seen.items()}
 

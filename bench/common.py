@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from lab import console, observe, state
 from lab.clients import docker, process
+from lab.clients.kube import Kube
 from lab.engine import journal
 from lab.errors import HostError, LabError
 from lab.host import container_engine, tools
@@ -182,6 +183,16 @@ def journaled(folder: Path) -> dict[str, StepTime]:
         for record in records
         if record.event == "step-end" and record.step and record.fields.get("outcome") == "done"
     }
+
+
+def working_sets(kube: Kube) -> Iterator[tuple[str, str, float]]:
+    """Namespace, name and working set in MiB of each container of a cluster, as its kubelets tell it now."""
+    for node in kube.nodes():
+        summary = kube.get(f"/api/v1/nodes/{node.name}/proxy/stats/summary")
+        for pod in summary["pods"]:
+            for each in pod.get("containers", ()):
+                used = each["memory"].get("workingSetBytes", 0) / MIB
+                yield pod["podRef"]["namespace"], each["name"], used
 
 
 # ---- what must be there before, and must not be there after

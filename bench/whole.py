@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 
 from bench.common import (
     GIB,
-    MIB,
     StepTime,
     heading,
     invoke,
@@ -29,6 +28,7 @@ from bench.common import (
     require_warm,
     row,
     table,
+    working_sets,
 )
 from lab import console
 from lab.settings import from_environment
@@ -137,14 +137,10 @@ def _watch(workspace: Workspace, *, seconds: float) -> dict[tuple[str, str, str]
     ending = time.monotonic() + seconds
     while time.monotonic() < ending:
         for cluster, kube in workspace.kubes.items():
-            for node in kube.nodes():
-                summary = kube.get(f"/api/v1/nodes/{node.name}/proxy/stats/summary")
-                for pod in summary["pods"]:
-                    for each in pod.get("containers", ()):
-                        which = (cluster, pod["podRef"]["namespace"], each["name"])
-                        if which in most:
-                            used = each["memory"].get("workingSetBytes", 0) / MIB
-                            most[which] = max(most[which], used)
+            for namespace, name, used in working_sets(kube):
+                which = (cluster, namespace, name)
+                if which in most:
+                    most[which] = max(most[which], used)
         time.sleep(EVERY_S)
     return most
 
