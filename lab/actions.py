@@ -311,7 +311,8 @@ def examine(
     proved = all(result.ok for result in results)
     if only is None or not proved:
         workspace.folder.write("verified", observe.generation(nodes) if proved else "")
-    workspace.folder.write("to-prove", "")
+    owed = [] if only is None else workspace.folder.read("to-prove").split()
+    workspace.folder.write("to-prove", " ".join(each for each in owed if each not in (only or ())))
     return results
 
 

@@ -108,7 +108,9 @@ def _remember_what_to_prove(workspace: Workspace, plan: Plan) -> None:
     if plan.prove is None:
         workspace.folder.write("verified", "")
     elif plan.prove:
-        workspace.folder.write("to-prove", " ".join(plan.prove))
+        # What is not asked for this time may still be owed from an earlier run.
+        owed = dict.fromkeys((*workspace.folder.read("to-prove").split(), *plan.prove))
+        workspace.folder.write("to-prove", " ".join(owed))
 
 
 def _require_consent(plan: Plan, made_of: Supply, *, assume_yes: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from jinja2 import UndefinedError
 
@@ -14,7 +14,7 @@ from lab.catalog.place import Placed
 from lab.catalog.render import rendered, rendered_template
 from lab.catalog.templates import Folder
 from lab.catalog.words import Api, LabView, Words, look
-from lab.document.position import Problem, in_order, listed
+from lab.document.position import Path, Problem, in_order, listed
 from lab.document.scalars import Unfit
 from lab.errors import InputError
 from lab.topology.model import Topology
@@ -67,17 +67,17 @@ def _missing(each: Placed, made: Sequence[Object]) -> Iterator[Problem]:
     there = {(thing["kind"], *objects.identity(thing)[2:]) for thing in made}
     for number, workload in enumerate(each.addon.ready):
         if (workload.kind, workload.namespace, workload.name) not in there:
-            yield _problem(
-                each, ("ready", number), f"no template makes the {workload.kind} {workload.name}", there
-            )
+            made_here = sorted(name for kind, _, name in there if kind == workload.kind)
+            message = f"no template makes the {workload.kind} {workload.name}"
+            yield _problem(each, ("ready", number), message, made_here)
     for number, url in enumerate(each.addon.urls):
         if ("Service", url.namespace, url.service) not in there:
-            yield _problem(each, ("urls", number), f"no template makes the Service {url.service}", there)
+            made_here = sorted(name for kind, _, name in there if kind == "Service")
+            message = f"no template makes the Service {url.service}"
+            yield _problem(each, ("urls", number), message, made_here)
 
 
-def _problem(each: Placed, path: tuple[str | int, ...], message: str, there: Any) -> Problem:
-    kinds = {"ready": ("Deployment", "StatefulSet", "DaemonSet", "Job"), "urls": ("Service",)}[str(path[0])]
-    names = sorted(name for kind, _, name in there if kind in kinds)
+def _problem(each: Placed, path: Path, message: str, names: Sequence[str]) -> Problem:
     remedy = f"There is {listed(names)}." if names else "Add it to a template."
     return Problem(Folder(each.addon.folder, each.addon.shown).at(_FILE), path, message, remedy)
 
