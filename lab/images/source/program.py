@@ -2,18 +2,18 @@
 
 Modules are verified by Go against its checksum database. Every program gets module and build
 caches of its own, removed as soon as it is done: kept, those of all programs together were seen
-to take 52 GB, while the finished binaries take 3.
+to take 52 GB, while the finished binaries take 3. What all have in common, the compiled standard
+library, is kept (:mod:`lab.images.source.go`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from lab.clients.lock import one_at_a_time
 from lab.errors import HostError, ProvisionError
 from lab.images.recipe import Program
 from lab.images.source import wheel
+from lab.images.source.go import GoTool
 
 DISK_RESERVE_MIB = 2000
 """Left free on the disk whatever is built: other programs live there too."""
@@ -92,7 +93,7 @@ def build(
             return built
         require_disk(cache, program.disk_mib, what=f"building {program.name} {program.version}")
         with _workshop(cache, program.name) as work:
-            tool = _Go(
+            tool = GoTool(
                 go,
                 work,
                 architecture=architecture,
@@ -100,7 +101,7 @@ def build(
                 timeout=timeout,
                 cancelled=cancelled,
             )
-            _make(program, work, tool, timeout=timeout, say=say, cancelled=cancelled)
+            _make(program, work, tool, cache=cache, timeout=timeout, say=say, cancelled=cancelled)
             target.parent.mkdir(parents=True, exist_ok=True)
             # Whatever lies there has no record, and so is not whole.
             shutil.rmtree(target, ignore_errors=True)
@@ -111,8 +112,9 @@ def build(
 def _make(
     program: Program,
     work: Path,
-    tool: _Go,
+    tool: GoTool,
     *,
+    cache: Path,
     timeout: float,
     say: Callable[[str], None],
     cancelled: Event | None,
@@ -123,7 +125,7 @@ def _make(
     if program.wheels:
         wheel.unpack(program, work, architecture=tool.architecture, timeout=timeout, cancelled=cancelled)
     else:
-        _compile(program, work, tool, say=say)
+        _compile(program, work, tool, cache=cache, say=say)
     record = {
         "program": program.name,
         "version": program.version,
@@ -135,12 +137,15 @@ def _make(
     (work / "out" / "build.json").write_text(json.dumps(record, indent=1))
 
 
-def _compile(program: Program, work: Path, tool: _Go, *, say: Callable[[str], None]) -> None:
+def _compile(
+    program: Program, work: Path, tool: GoTool, *, cache: Path, say: Callable[[str], None]
+) -> None:
     """Compile the program's packages into ``work/out/bin``, and keep what the recipe keeps."""
     source = tool.download(program)
     if program.layout != "files":
         lay_out = _wrapper if program.layout == "wrapper" else _folder
         place = lay_out(program, work, source, tool)
+        tool.begin_with_standard_library(place, cache, say=say)
         say("compiling")
         tool.build(program, place, work / "out" / "bin", say=say)
     for name, kept in program.keep.items():
@@ -158,93 +163,7 @@ def require_disk(folder: Path, mib: int, *, what: str) -> None:
         )
 
 
-class _Go:
-    """The go tool with caches of its own, so that nothing of the user's is read or filled."""
-
-    def __init__(
-        self,
-        go: Path,
-        work: Path,
-        *,
-        architecture: str,
-        operating_system: str,
-        timeout: float,
-        cancelled: Event | None,
-    ) -> None:
-        self._go = go
-        self.architecture = architecture
-        self._timeout = timeout
-        self._cancelled = cancelled
-        self._env = {
-            "GOMODCACHE": str(work / "mod"),
-            "GOCACHE": str(work / "cache"),
-            "GOPATH": str(work / "path"),
-            "GOTMPDIR": str(work),
-            "GOENV": os.environ.get("GOENV", ""),
-            # The user's own flags (-mod=vendor, -race, tags) would change what comes out.
-            "GOFLAGS": "-modcacherw -mod=mod -trimpath -buildvcs=false",
-            "GOWORK": "off",
-            "GOOS": operating_system,
-            "GOARCH": architecture,
-            "CGO_ENABLED": "0",
-            "GOTELEMETRY": "off",
-        }
-        if not self._env["GOENV"]:
-            del self._env["GOENV"]
-
-    def __call__(
-        self, *words: str | Path, cwd: Path | None = None, on_line: Callable[[str], None] | None = None
-    ) -> str:
-        return process.run(
-            [self._go, *words],
-            env=self._env,
-            cwd=cwd,
-            timeout=self._timeout,
-            on_line=on_line,
-            cancelled=self._cancelled,
-            remedy="The program's modules must be reachable through the Go module proxy (go env GOPROXY).",
-        ).stdout
-
-    def version(self) -> str:
-        return self("env", "GOVERSION").strip()
-
-    def download(self, program: Program) -> Path:
-        """The unpacked module of ``program``."""
-        return Path(
-            json.loads(self("mod", "download", "-json", f"{program.module}@{program.version}"))["Dir"]
-        )
-
-    def mod(self, folder: Path) -> dict[str, Any]:
-        """``go.mod`` of ``folder``, parsed."""
-        parsed: dict[str, Any] = json.loads(self("mod", "edit", "-json", folder / "go.mod"))
-        return parsed
-
-    def build(self, program: Program, place: Path, target: Path, *, say: Callable[[str], None]) -> None:
-        target.mkdir(parents=True)
-        prefix = program.module if program.layout == "wrapper" and not program.main else "."
-        packages = {
-            name: prefix if path == "." else f"{prefix}/{path}" for name, path in program.packages.items()
-        }
-        compiled = 0
-
-        def count(line: str) -> None:
-            nonlocal compiled
-            if "/" in line and " " not in line:
-                compiled += 1
-                say(f"compiling: {compiled} packages")
-
-        flags: Sequence[str] = ("-v", "-ldflags", program.linker_flags(), "-tags", ",".join(program.tags))
-        if len(packages) > 1:
-            # One call, so that links run side by side; it names each binary after its folder.
-            self("build", *flags, "-o", f"{target}/", *packages.values(), cwd=place, on_line=count)
-            for name, package in packages.items():
-                (target / package.rpartition("/")[2]).rename(target / name)
-        else:
-            [(name, package)] = packages.items()
-            self("build", *flags, "-o", target / name, package, cwd=place, on_line=count)
-
-
-def _wrapper(program: Program, work: Path, source: Path, tool: _Go) -> Path:
+def _wrapper(program: Program, work: Path, source: Path, tool: GoTool) -> Path:
     """An empty module that requires the program, with the replacements that the program makes.
 
     Replacements and GODEBUG settings count only in the main module, so they are carried over;
@@ -277,7 +196,7 @@ def _wrapper(program: Program, work: Path, source: Path, tool: _Go) -> Path:
     return place
 
 
-def _folder(program: Program, work: Path, source: Path, tool: _Go) -> Path:
+def _folder(program: Program, work: Path, source: Path, tool: GoTool) -> Path:
     """A copy of the module to build in; replacements by a path are dropped or given a version."""
     place = work / "source"
     shutil.copytree(source, place)

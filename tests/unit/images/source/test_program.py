@@ -113,6 +113,10 @@ case "$1 $2" in
         echo "{{\\"Dir\\": \\"$GOMODCACHE/m\\"}}" ;;
     "mod edit")
         case "$3" in -json) cat "$4" ;; esac ;;
+    "build std")
+        mkdir -p "$GOCACHE/ab"
+        echo 1 >"$GOCACHE/trim.txt"
+        echo compiled >"$GOCACHE/ab/ab12-d" ;;
     "build "*)
         {build}
         while [ "$1" != -o ]; do shift; done
@@ -157,6 +161,11 @@ def made(program: Program, cache: Path, go: FakeGo, **options: object) -> builds
     return build(program, cache, go=go.path, architecture="amd64", timeout=30, **options)  # type: ignore[arg-type]
 
 
+def built_by(go: FakeGo) -> list[str]:
+    """Calls that built a program: the standard library is none."""
+    return [call for call in go.calls() if call.startswith("build ") and call != "build std"]
+
+
 def left(cache: Path) -> list[str]:
     """What is in a cache, besides locks: these are taken again by their names."""
     return sorted(path.name for path in cache.iterdir() if path.name != "locks")
@@ -196,11 +205,11 @@ def test_what_a_build_leaves(cache: Path, go: FakeGo) -> None:
     assert said[0] == "fetching example.org/tool v1.2.3"
     assert "compiling: 1 packages" in said
     # One call for both, so that they are linked side by side, with what the recipe asks for.
-    [call] = [call for call in go.calls() if call.startswith("build ")]
+    [call] = built_by(go)
     assert "-ldflags -s -w -X main.version=v1.2.3 -tags netgo,static" in call
     assert call.endswith("example.org/tool/cmd/tool example.org/tool/cmd/agent")
-    # Module and build caches are gone.
-    assert left(cache) == ["programs"]
+    # Module and build caches are gone; the standard library is there for others.
+    assert left(cache) == ["compiled", "programs"]
 
 
 def test_what_is_built_is_not_built_again(cache: Path, go: FakeGo) -> None:
@@ -210,6 +219,39 @@ def test_what_is_built_is_not_built_again(cache: Path, go: FakeGo) -> None:
     assert go.calls() == before
     assert find(PROGRAM, cache, architecture="amd64") == built
     assert find(PROGRAM, cache, architecture="arm64") is None
+
+
+def test_the_standard_library_is_compiled_once(cache: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    go = FakeGo(tmp_path / "listing", build=f'ls "$GOCACHE" "$GOCACHE"/ab >>{seen}; echo more >"$GOCACHE/ab/new"')
+    made(PROGRAM, cache, go)
+    made(replace(PROGRAM, version="v1.2.4"), cache, go)
+    assert go.calls().count("build std") == 1
+    # Both began with it, and the second with nothing of the first; Go's note of its clean-up is each one's own.
+    assert seen.read_text().split().count("ab12-d") == 2
+    assert "new" not in seen.read_text().split()
+    assert "trim.txt" not in seen.read_text().split()
+    [kept] = (cache / "compiled").iterdir()
+    assert kept.name == "go1.25.3-linux-amd64"
+
+    # Another Go compiles its own, and the old one's goes.
+    go.path.write_text(go.path.read_text().replace("go1.25.3", "go1.26.0"))
+    made(replace(PROGRAM, version="v1.2.5"), cache, go)
+    assert [kept.name for kept in (cache / "compiled").iterdir()] == ["go1.26.0-linux-amd64"]
+
+
+def test_a_standard_library_that_was_interrupted_is_not_kept(cache: Path, tmp_path: Path) -> None:
+    go = FakeGo(tmp_path / "slow")
+    go.path.write_text(go.path.read_text().replace("echo compiled >", "sleep 60; echo compiled >"))
+    cancelled = Event()
+
+    def cancel(text: str) -> None:
+        if text == "compiling the standard library":
+            cancelled.set()
+
+    with pytest.raises(Interrupted):
+        made(PROGRAM, cache, go, say=cancel, cancelled=cancelled)
+    assert left(cache) == []
 
 
 def test_a_folder_without_its_record_is_not_whole(cache: Path) -> None:
@@ -230,7 +272,7 @@ def test_a_module_may_be_built_in_its_own_folder(cache: Path, go: FakeGo) -> Non
         "mod edit -dropreplace=example.org/tool/api",
         "mod edit -replace=example.org/unpublished=example.org/unpublished@v0.4.0",
     ]
-    assert next(call for call in go.calls() if call.startswith("build ")).endswith("./cmd/tool")
+    assert built_by(go)[0].endswith("./cmd/tool")
     assert built.binary("tool").read_text() == "binary\n"
 
 
@@ -244,27 +286,27 @@ def test_a_program_may_be_put_together_of_modules(cache: Path, go: FakeGo) -> No
     lines = go.built.read_text().splitlines()
     assert lines[3:5] == ["require example.org/tool v1.2.3", "require example.org/more v0.2.0"]
     assert Path(f"{go.built}.go").read_text() == main
-    assert next(call for call in go.calls() if call.startswith("build ")).endswith("/tool .")
+    assert built_by(go)[0].endswith("/tool .")
     assert built.binary("tool").read_text() == "binary\n"
 
 
 def test_of_some_modules_only_files_are_needed(cache: Path, go: FakeGo) -> None:
     built = made(replace(PROGRAM, layout="files", packages={}), cache, go)
     assert (built.kept("chart") / "Chart.yaml").read_text() == "name: tool\n"
-    assert not [call for call in go.calls() if call.startswith("build ")]
+    assert built_by(go) == []
     assert find(replace(PROGRAM, layout="files", packages={}), cache, architecture="amd64") == built
 
 
-def test_a_failed_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+def test_a_failed_build_leaves_nothing_of_itself(cache: Path, tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "failing", build="echo 'cmd/tool/main.go:3: undefined: x' >&2; exit 1")
     with pytest.raises(process.CommandError) as failed:
         made(PROGRAM, cache, go)
     assert "undefined: x" in failed.value.details
     assert "GOPROXY" in failed.value.remedy
-    assert left(cache) == []
+    assert left(cache) == ["compiled"]
 
 
-def test_an_interrupted_build_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+def test_an_interrupted_build_leaves_nothing_of_itself(cache: Path, tmp_path: Path) -> None:
     go = FakeGo(tmp_path / "slow", build="sleep 60")
     cancelled = Event()
 
@@ -274,7 +316,7 @@ def test_an_interrupted_build_leaves_nothing(cache: Path, tmp_path: Path) -> Non
 
     with pytest.raises(Interrupted):
         made(PROGRAM, cache, go, say=cancel, cancelled=cancelled)
-    assert left(cache) == []
+    assert left(cache) == ["compiled"]
 
 
 def test_a_kept_file_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
