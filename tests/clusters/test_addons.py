@@ -1,6 +1,6 @@
 """Addons on real clusters, with those made for tests: the tool has never heard of them.
 
-Tests follow one another, as somebody would who edits a topology: the last removes the lab.
+Tests follow one another, as somebody would who edits the pair's topology: in the end it is as it was.
 """
 
 from __future__ import annotations
@@ -12,46 +12,38 @@ from typing import Any
 
 import pytest
 
-from lab.clients import docker
 from lab.clients.kube_objects import Reference, Refused
 from lab.images import carry
 from lab.platform.record import records
 from lab.settings import LABEL, PROJECT
 from lab.workspace import Workspace
-from tests.clusters.labs import Ran, invoke, nodes, unique, workspace
+from tests.clusters.labs import Ran, invoke, nodes, workspace
 
 pytestmark = pytest.mark.cluster
 
 IMAGE = "lab.local/python:3"
-
-TOPOLOGY = """\
-version: lab/v1
-name: {name}
-clusters:
-  east: {{role: app}}
-  west: {{role: app}}
-"""
 
 SLOW = Reference("apps/v1", "Deployment", "slow", "slow")
 KNOWN = Reference("v1", "Service", "slow", "slow")
 
 
 class Edited:
-    """A topology file that somebody edits, and the lab that it describes."""
+    """A copy of the pair's topology file that somebody edits, and the lab that it describes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.name = unique("t-add")
-        self.path = folder / f"{self.name}.yaml"
+    def __init__(self, pair: Workspace, folder: Path) -> None:
+        self.name = pair.lab
+        self.path = folder / "edited.yaml"
+        self._shipped = pair.topology.path.read_text()
         self.write()
 
     def write(self, *uses: str) -> None:
         """Have these addons in the file."""
         listed = "".join(f"  - {use}\n" for use in uses)
-        self.path.write_text(TOPOLOGY.format(name=self.name) + (f"addons:\n{listed}" if uses else ""))
+        self.path.write_text(self._shipped + (f"addons:\n{listed}" if uses else ""))
 
     def invoke(self, *words: str, expect: int = 0) -> Ran:
         """Run a command for this lab."""
-        return invoke(words[0], "-t", str(self.path), *words[1:], expect=expect)
+        return invoke(words[0], "-t", str(self.path), *words[1:], name=self.name, expect=expect)
 
     @property
     def lab(self) -> Workspace:
@@ -60,17 +52,16 @@ class Edited:
 
 
 @pytest.fixture(scope="module")
-def edited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edited]:
-    """The file, without addons, and its lab, standing."""
+def edited(pair: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edited]:
+    """The file, without addons; the pair has none afterwards, whatever happens."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "LAB_ADDONS", str(PROJECT / "tests" / "addons" / "catalog"))
-        made = Edited(tmp_path_factory.mktemp("addons"))
+        made = Edited(pair, tmp_path_factory.mktemp("addons"))
         try:
-            made.invoke("up", "--yes")
             yield made
         finally:
-            made.invoke("down", "--yes")
-    assert docker.networks(f"{LABEL}={made.name}") == []
+            made.write()
+            made.invoke("up", "--yes")
 
 
 def addons_of(edited: Edited) -> dict[tuple[str, str], dict[str, Any]]:
@@ -138,7 +129,7 @@ def test_one_that_never_becomes_ready_is_told_with_evidence(edited: Edited) -> N
     ran = edited.invoke("up", "--yes", expect=4)
     assert "step east/broken/ready failed: broken does not become ready" in ran.err
     assert "it is broken on purpose" in ran.err
-    assert f"To continue: ./invoke up -t {edited.path}" in ran.err
+    assert f"To continue: ./invoke up -t {edited.path} --name {edited.name}" in ran.err
     told = addons_of(edited)
     assert told["east", "broken"]["detail"] == "broken: 0 of 1 ready"
     assert told["west", "slow"]["ready"]

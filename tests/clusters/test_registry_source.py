@@ -513,6 +513,7 @@ def test_bad_answers(
     assert files(tmp_path) == set()
 
 
+@pytest.mark.long
 def test_a_registry_that_is_killed_half_way(
     publisher: Publisher,
     registry: Registry,
