@@ -32,10 +32,14 @@ DEFAULT_TIMEOUT_S = 15.0
 
 
 class Kube:
-    """One cluster's API. Methods raise :class:`Unreachable` or :class:`Refused`; times are seconds."""
+    """One cluster's API. Methods raise :class:`Unreachable` or :class:`Refused`; times are seconds.
 
-    def __init__(self, kubeconfig: Path) -> None:
+    ``timeout`` is what each request is given unless it says otherwise.
+    """
+
+    def __init__(self, kubeconfig: Path, *, timeout: float = DEFAULT_TIMEOUT_S) -> None:
         self.kubeconfig = kubeconfig
+        self.timeout = timeout
 
     @cached_property
     def _api(self) -> ApiClient:
@@ -63,7 +67,7 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: object = None,
         content_type: str = "application/json",
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: float | None = None,
     ) -> str:
         """The raw answer to ``method path``, as text; for paths that have no typed method here."""
         return self._answer(method, path, query, body, {"Content-Type": content_type}, timeout)[1]
@@ -75,7 +79,7 @@ class Kube:
         query: Mapping[str, str] | None,
         body: object,
         headers: Mapping[str, str],
-        timeout: float,
+        timeout: float | None,
     ) -> tuple[int, str]:
         from kubernetes.client.exceptions import ApiException
 
@@ -88,16 +92,14 @@ class Kube:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = self._api.call_api(verb, url, sent, content, _request_timeout=timeout)
+            response = self._api.call_api(verb, url, sent, content, _request_timeout=timeout or self.timeout)
             data: bytes = response.read()  # type: ignore[no-untyped-call]
             text = data.decode("utf-8", errors="replace")
             if response.status >= 400:
                 raise ApiException(status=response.status, reason=response.reason, body=text)
             return response.status, text
 
-    def get(
-        self, path: str, *, query: Mapping[str, str] | None = None, timeout: float = DEFAULT_TIMEOUT_S
-    ) -> Any:
+    def get(self, path: str, *, query: Mapping[str, str] | None = None, timeout: float | None = None) -> Any:
         """The JSON at ``path``, parsed."""
         return json.loads(self.request("GET", path, query=query, timeout=timeout))
 
@@ -108,7 +110,7 @@ class Kube:
         except (Unreachable, Refused):
             return False
 
-    def nodes(self, *, timeout: float = DEFAULT_TIMEOUT_S) -> list[Node]:
+    def nodes(self, *, timeout: float | None = None) -> list[Node]:
         """The cluster's nodes."""
         return [
             Node(
@@ -182,7 +184,7 @@ class Kube:
                     field_manager=FIELD_MANAGER,
                     force_conflicts=True,
                     **({"dry_run": "All"} if dry_run else {}),
-                    _request_timeout=DEFAULT_TIMEOUT_S,
+                    _request_timeout=self.timeout,
                 )
 
     def merge(self, path: str, change: Mapping[str, Any]) -> None:
@@ -237,7 +239,7 @@ class Kube:
         *,
         headers: Mapping[str, str] | None = None,
         body: object = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: float | None = None,
     ) -> tuple[int, str]:
         """The status and the text of the answer to ``method path``, whatever they are.
 
@@ -258,7 +260,7 @@ class Kube:
         port: int,
         path: str,
         query: Mapping[str, str] | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: float | None = None,
     ) -> str:
         """GET ``path`` of a pod's HTTP server, through the API server."""
         return self.request(
@@ -275,7 +277,7 @@ class Kube:
         command: Sequence[str],
         *,
         container: str,
-        timeout: float = DEFAULT_TIMEOUT_S,
+        timeout: float | None = None,
     ) -> str:
         """What ``command`` printed to stdout in a container of a pod.
 
@@ -283,7 +285,9 @@ class Kube:
         """
         from lab.clients import kube_streams
 
-        return kube_streams.execute(self._api, namespace, pod, command, container=container, timeout=timeout)
+        return kube_streams.execute(
+            self._api, namespace, pod, command, container=container, timeout=timeout or self.timeout
+        )
 
     def connect(self, namespace: str, pod: str, port: int) -> Connection:
         """A connection to a port of a pod, through the API server."""

@@ -1,0 +1,229 @@
+"""Does the steps that an ``addon.yaml`` describes, one after the other, on real clusters."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import UndefinedError
+
+from lab.catalog.addon import Step
+from lab.catalog.place import Placed
+from lab.catalog.render import render_template
+from lab.catalog.words import LabView, Words
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Refused, Unreachable
+from lab.document.scalars import Unfit
+from lab.errors import InputError, LabError, ProvisionError, TemporaryError
+from lab.platform.record import references
+from lab.redact import Redactor
+
+_EVERY_S = 0.5
+_SHOWN = 300
+"""Characters of an answer that are evidence enough."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step gave: an HTTP status (0 without one), and what was answered, parsed if it is JSON."""
+
+    status: int
+    result: Any
+
+    def __str__(self) -> str:
+        text = self.result if isinstance(self.result, str) else json.dumps(self.result)
+        # For a terminal, whatever a program has answered.
+        short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+        shown = short if len(short) <= _SHOWN else f"{short[:_SHOWN]}..."
+        return f"{self.status} {shown}" if self.status else shown
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """How steps went: whether all held, what the last one saw (fit to be shown), and what it gave."""
+
+    ok: bool
+    evidence: str
+    last: Outcome | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Doer:
+    """Does steps for one lab. ``kubes`` has the API of every cluster."""
+
+    lab: LabView
+    kubes: Mapping[str, Kube]
+    cancelled: Event
+
+    def do(
+        self,
+        placed: Placed,
+        steps: Sequence[Step],
+        *,
+        cluster: str,
+        timeout: float,
+        more: Mapping[str, Any] | None = None,
+    ) -> Attempted:
+        """Do ``steps`` of an addon on ``cluster``, within ``timeout`` seconds; never raises a LabError.
+
+        ``more`` is what their texts know besides. What they applied is gone afterwards, whatever came of it.
+        """
+        started = time.monotonic()
+        attempt = _Attempt(self, placed, cluster, deadline=started + timeout, more=dict(more or {}))
+        try:
+            with attempt.cleaned_up():
+                ok, evidence = attempt.all(steps)
+        except (UndefinedError, Unfit) as error:
+            ok, evidence = False, f"the check itself is wrong: {error}"
+        except LabError as error:
+            ok, evidence = False, " ".join(filter(None, (error.brief, error.details)))
+        seconds = round(time.monotonic() - started, 3)
+        return Attempted(ok, Redactor(attempt.words.secrets).text(evidence), attempt.last, seconds)
+
+
+@dataclass
+class _Attempt:
+    """Steps that are being done."""
+
+    doer: Doer
+    placed: Placed
+    cluster: str
+    deadline: float
+    more: dict[str, Any]
+    last: Outcome | None = None
+    _applied: list[tuple[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Find the words that the steps' texts know."""
+        self.words = Words(self.placed, self.doer.lab, cluster=self.cluster, more=self.more)
+
+    def all(self, steps: Sequence[Step]) -> tuple[bool, str]:
+        """Do one step after the other; return whether all held, and what the last one saw."""
+        evidence = ""
+        for number, step in enumerate(steps, start=1):
+            ok, seen = self._step(step)
+            evidence = f"{step.verb}: {seen}"
+            if not ok:
+                return False, f"step {number}, {evidence}"
+        return True, evidence
+
+    @contextmanager
+    def cleaned_up(self) -> Iterator[None]:
+        """Remove afterwards what was applied and not deleted by the check itself."""
+        try:
+            yield
+        finally:
+            for template, cluster in reversed(self._applied):
+                with suppress(LabError):
+                    self._remove(template, cluster)
+
+    def _step(self, step: Step) -> tuple[bool, str]:
+        while True:
+            try:
+                outcome = self.last = self._do(step)
+                ok = self._holds(step, outcome)
+                seen = str(outcome)
+            except TemporaryError as error:
+                ok, seen = False, error.brief
+            except ProvisionError as error:
+                # A command that failed may not fail the next time; what the API server refuses is final.
+                if not step.until or isinstance(error, Refused):
+                    raise
+                ok, seen = False, " ".join(filter(None, (error.brief, error.details)))
+            again = bool(step.until) and not ok and time.monotonic() < self.deadline
+            if not again or self.doer.cancelled.wait(_EVERY_S):
+                return ok, seen
+
+    def _holds(self, step: Step, outcome: Outcome) -> bool:
+        condition = step.until or step.expect
+        if not condition:
+            return outcome.status < 400
+        known = {"status": outcome.status, "result": outcome.result}
+        # Compared with what is not there yet, an expression is not true; load has seen that it compiles.
+        return self.words.holds(condition, known)
+
+    def _do(self, step: Step) -> Outcome:
+        arguments = self.words.filled(step.arguments)
+        cluster = self._named(arguments.get("on")) if arguments.get("on") else self.cluster
+        kube = self.doer.kubes[cluster]
+        match step.verb:
+            case "request":
+                path = (
+                    f"/api/v1/namespaces/{arguments['namespace']}/services/"
+                    f"{arguments['service']}:{arguments['port']}/proxy{arguments['path']}"
+                )
+                return _asked(
+                    kube, arguments["method"], path, arguments.get("headers"), arguments.get("body")
+                )
+            case "get":
+                return _asked(kube, "GET", arguments["path"], None, None)
+            case "apply":
+                return self._apply(arguments["template"], cluster, dry_run=arguments["dry_run"])
+            case "delete":
+                self._remove(arguments["template"], cluster)
+                return Outcome(200, "removed")
+            case "exec":
+                return self._execute(kube, arguments)
+
+    def _named(self, place: str) -> str:
+        """The cluster called ``place``, or else the first of that role."""
+        for cluster in self.doer.lab.clusters:
+            if cluster.name == place:
+                return place
+        for cluster in self.doer.lab.clusters:
+            if cluster.role == place:
+                return cluster.name
+        raise InputError(f"there is no cluster or role {place!r} to ask")
+
+    def _apply(self, template: str, cluster: str, *, dry_run: bool) -> Outcome:
+        kube = self.doer.kubes[cluster]
+        if not dry_run and (template, cluster) not in self._applied:
+            self._applied.append((template, cluster))
+        try:
+            kube.apply(self._objects(template, cluster), dry_run=dry_run)
+        except Refused as error:
+            return Outcome(error.status, error.details)
+        return Outcome(200, "applied")
+
+    def _remove(self, template: str, cluster: str) -> None:
+        for each in references(self._objects(template, cluster))[::-1]:
+            self.doer.kubes[cluster].remove(each)
+
+    def _objects(self, template: str, cluster: str) -> tuple[dict[str, Any], ...]:
+        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
+        return render_template(words, template)
+
+    def _execute(self, kube: Kube, arguments: Mapping[str, Any]) -> Outcome:
+        pods = kube.pods(arguments["namespace"], labels=arguments["labels"])
+        running = [pod for pod in pods if pod["status"].get("phase") == "Running"]
+        if not running:
+            raise Unreachable(f"no pod {arguments['labels']} runs in {arguments['namespace']}")
+        pod = running[0]
+        container = arguments.get("container") or pod["spec"]["containers"][0]["name"]
+        text = kube.execute(
+            arguments["namespace"],
+            pod["metadata"]["name"],
+            arguments["command"],
+            container=container,
+            timeout=max(1.0, self.deadline - time.monotonic()),
+        )
+        return Outcome(0, _parsed(text))
+
+
+def _asked(kube: Kube, method: str, path: str, headers: Mapping[str, str] | None, body: object) -> Outcome:
+    status, text = kube.ask(method, quote(path, safe="/:?&=%,@+*~!$'();-._[]"), headers=headers, body=body)
+    return Outcome(status, _parsed(text))
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
