@@ -2,7 +2,8 @@
 
 ``shop.py back`` takes orders and says which cluster took them. ``shop.py front`` passes each order on to
 a back, in any cluster, and says which. ``shop.py load`` is the customer: it orders at a steady rate, writes
-one numbered JSON line for each order, and counts. All three answer ``/healthz`` and ``/metrics``.
+one numbered JSON line for each order, and counts; asked, it says which number was the last. All three answer
+``/healthz`` and ``/metrics``.
 
 A line holds ``run`` (new with each start of the program) and ``seq`` (1, 2, 3, ... within a run), so that
 a reader can tell which lines are missing and which came twice.
@@ -152,6 +153,18 @@ class Front(Handler):
         return 200, {"order": order, "cluster": CLUSTER, "pod": POD, "back": back}
 
 
+LAST: dict[str, object] = {"run": uuid.uuid4().hex[:12], "seq": 0, "cluster": CLUSTER}
+"""What the customer's last line was."""
+
+
+class Customer(Handler):
+    """Says how far it is."""
+
+    def order(self, query: dict[str, str]) -> tuple[int, dict[str, object]]:
+        """The run, and the number of the last line."""
+        return 200, dict(LAST)
+
+
 class Server(ThreadingHTTPServer):
     """Keeps a backlog for bursts, and ends its threads with itself."""
 
@@ -161,7 +174,7 @@ class Server(ThreadingHTTPServer):
 
 def customer(rate: float) -> None:
     """Order ``rate`` times a second, for ever; a slow answer never delays the orders after it by more."""
-    run, seq, due = uuid.uuid4().hex[:12], 0, time.monotonic()
+    run, seq, due = LAST["run"], 0, time.monotonic()
     while True:
         seq += 1
         started = time.monotonic()
@@ -175,13 +188,14 @@ def customer(rate: float) -> None:
         COUNTERS.add("demo_orders_total", result="ok" if line["ok"] else "failed")
         COUNTERS.add("demo_lines_total")
         print(json.dumps(line), flush=True)  # noqa: T201
+        LAST["seq"] = seq
         due = max(due + 1 / rate, time.monotonic() - 1)
         time.sleep(max(0.0, due - time.monotonic()))
 
 
 if __name__ == "__main__":
     role = sys.argv[1]
-    server = Server(("", PORT), {"back": Back, "front": Front, "load": Handler}[role])
+    server = Server(("", PORT), {"back": Back, "front": Front, "load": Customer}[role])
     if role == "load":
         threading.Thread(target=server.serve_forever, daemon=True).start()
         customer(float(os.environ["RATE"]))

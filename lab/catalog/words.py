@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
 
-from jinja2 import UndefinedError
+from jinja2 import Undefined, UndefinedError
 
 from lab.catalog.place import Placed
 from lab.catalog.templates import Folder, environment, find_image
@@ -142,6 +142,15 @@ class Words:
             return bool(compiled(self.variables | dict(more)))
         except (UndefinedError, TypeError, ValueError, LookupError):
             return False
+
+    def value(self, expression: str, more: Mapping[str, Any]) -> Any:
+        """Return what ``expression`` is, given ``more``; None if it asks for what is not there."""
+        compiled = environment().compile_expression(expression, undefined_to_none=False)
+        try:
+            found = compiled(self.variables | dict(more))
+        except (UndefinedError, TypeError, ValueError, LookupError):
+            return None
+        return None if isinstance(found, Undefined) else found
 
     def masked(self, text: str) -> str:
         """Return ``text`` with as many crosses in place of each secret as it has characters."""

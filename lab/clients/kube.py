@@ -103,10 +103,10 @@ class Kube:
         """The JSON at ``path``, parsed."""
         return json.loads(self.request("GET", path, query=query, timeout=timeout))
 
-    def is_ready(self) -> bool:
+    def is_ready(self, *, timeout: float = 5) -> bool:
         """Whether the API server says of itself that it is ready."""
         try:
-            return self.request("GET", "/readyz", timeout=5) == "ok"
+            return self.request("GET", "/readyz", timeout=timeout) == "ok"
         except (Unreachable, Refused):
             return False
 

@@ -6,28 +6,23 @@ threads, not a pool's: a pool is waited for when the interpreter exits, and afte
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from types import FrameType
 
 from lab.engine.journal import Journal
 from lab.engine.outcome import Outcome, StepOutcome, failure, interruption
 from lab.engine.progress import Progress, Result
+from lab.engine.signals import asked_to_end
 from lab.errors import Interrupted, LabError
 from lab.plan.step import Plan, Step
 
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What asks us to end: Ctrl-C, a CI system's time limit, a terminal that is closed."""
 
 
 @dataclass
@@ -229,7 +224,7 @@ def run(
     progress.begin(plan)
     ending = "failed"
     try:
-        with _asked_to_end(lambda: this.news.put(_Asked())):
+        with asked_to_end(lambda: this.news.put(_Asked())):
             this.go()
         this.drain()
         ending = "interrupted" if this.cancelled.is_set() else "failed" if this.has_failed else "done"
@@ -242,26 +237,3 @@ def run(
     if ending == "failed":
         raise failure(outcome, continue_with=continue_with)
     return outcome
-
-
-@contextlib.contextmanager
-def _asked_to_end(tell: Callable[[], None]) -> Iterator[None]:
-    """Call ``tell`` for each signal that asks us to end, instead of what the signal does otherwise.
-
-    Raising from a handler could lose a step that has just ended, so the main thread is only told.
-    A signal that is ignored (``nohup``) stays so. Outside the main thread Python allows no handlers.
-    """
-    previous = {}
-    if threading.current_thread() is threading.main_thread():
-
-        def handler(number: int, frame: FrameType | None) -> None:
-            tell()
-
-        for number in _SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                previous[number] = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, before in previous.items():
-            signal.signal(number, before)

@@ -25,11 +25,20 @@ def ask(url: str, timeout: float) -> dict[str, object]:
     try:
         # The URL is the tool's own, through the cluster's API server.
         with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310
-            outcome = {"answer": json.load(response)}
+            outcome = {"answer": understood(response.read())}
     except (urllib.error.URLError, OSError, ValueError) as error:
         outcome = {"error": str(getattr(error, "reason", None) or error)}
     outcome["seconds"] = round(time.monotonic() - started, 4)
     return outcome
+
+
+def understood(body: bytes) -> object:
+    """What was answered: as JSON where it is, as text elsewhere."""
+    text = body.decode(errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 class Handler(BaseHTTPRequestHandler):

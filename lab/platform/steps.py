@@ -46,12 +46,25 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Attempted:
-    """How steps went: whether all held, what the last one saw (fit to be shown), and what it gave."""
+    """How steps went: whether all held, and what the last one saw, fit to be shown.
+
+    ``value`` is what was asked for of its outcome, if all held; JSON.
+    """
 
     ok: bool
     evidence: str
-    last: Outcome | None
     seconds: float
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A template that steps applied to a cluster, and all that says which objects these were."""
+
+    placed: Placed
+    template: str
+    cluster: str
+    more: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,22 +83,37 @@ class Doer:
         cluster: str,
         timeout: float,
         more: Mapping[str, Any] | None = None,
+        value: str = "",
+        leave: list[Applied] | None = None,
     ) -> Attempted:
         """Do ``steps`` of an addon on ``cluster``, within ``timeout`` seconds; never raises a LabError.
 
-        ``more`` is what their texts know besides. What they applied is gone afterwards, whatever came of it.
+        ``more`` is what their texts know besides, ``value`` an expression over the last outcome. With
+        ``leave`` what they applied stays, and is added there, for :meth:`remove`; else it is gone afterwards, whatever came of it.
         """
         started = time.monotonic()
+        seen: Any = None
         attempt = _Attempt(self, placed, cluster, deadline=started + timeout, more=dict(more or {}))
         try:
-            with attempt.cleaned_up():
+            with attempt.cleaned_up(leave):
                 ok, evidence = attempt.all(steps)
+            if value and attempt.last is not None:
+                known = {"status": attempt.last.status, "result": attempt.last.result}
+                seen = attempt.words.value(value, known)
         except (UndefinedError, Unfit) as error:
             ok, evidence = False, f"the check itself is wrong: {error}"
         except LabError as error:
             ok, evidence = False, " ".join(filter(None, (error.brief, error.details)))
         seconds = round(time.monotonic() - started, 3)
-        return Attempted(ok, Redactor(attempt.words.secrets).text(evidence), attempt.last, seconds)
+        redactor = Redactor(attempt.words.secrets)
+        return Attempted(ok, redactor.text(evidence), seconds, redactor.tree(seen))
+
+
+    def remove(self, applied: Applied) -> None:
+        """Delete the objects of a template that was applied, if they are there. Raises what the API says."""
+        words = Words(applied.placed, self.lab, cluster=applied.cluster, more=applied.more)
+        for each in references(render_template(words, applied.template))[::-1]:
+            self.kubes[applied.cluster].remove(each)
 
 
 @dataclass
@@ -98,7 +126,7 @@ class _Attempt:
     deadline: float
     more: dict[str, Any]
     last: Outcome | None = None
-    _applied: list[tuple[str, str]] = field(default_factory=list)
+    _applied: list[Applied] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Find the words that the steps' texts know."""
@@ -115,14 +143,17 @@ class _Attempt:
         return True, evidence
 
     @contextmanager
-    def cleaned_up(self) -> Iterator[None]:
-        """Remove afterwards what was applied and not deleted by the check itself."""
+    def cleaned_up(self, leave: list[Applied] | None) -> Iterator[None]:
+        """Remove afterwards what was applied, or have ``leave`` name it."""
         try:
             yield
         finally:
-            for template, cluster in reversed(self._applied):
-                with suppress(LabError):
-                    self._remove(template, cluster)
+            if leave is not None:
+                leave += self._applied
+            else:
+                for each in reversed(self._applied):
+                    with suppress(LabError):
+                        self.doer.remove(each)
 
     def _step(self, step: Step) -> tuple[bool, str]:
         while True:
@@ -165,9 +196,11 @@ class _Attempt:
             case "get":
                 return _asked(kube, "GET", arguments["path"], None, None)
             case "apply":
-                return self._apply(arguments["template"], cluster, dry_run=arguments["dry_run"])
+                return self._apply(
+                    arguments["template"], cluster, dry_run=arguments["dry_run"], keep=arguments["keep"]
+                )
             case "delete":
-                self._remove(arguments["template"], cluster)
+                self.doer.remove(Applied(self.placed, arguments["template"], cluster, self.more))
                 return Outcome(200, "removed")
             case "exec":
                 return self._execute(kube, arguments)
@@ -182,23 +215,16 @@ class _Attempt:
                 return cluster.name
         raise InputError(f"there is no cluster or role {place!r} to ask")
 
-    def _apply(self, template: str, cluster: str, *, dry_run: bool) -> Outcome:
-        kube = self.doer.kubes[cluster]
-        if not dry_run and (template, cluster) not in self._applied:
-            self._applied.append((template, cluster))
+    def _apply(self, template: str, cluster: str, *, dry_run: bool, keep: bool) -> Outcome:
+        this = Applied(self.placed, template, cluster, self.more)
+        if not (dry_run or keep or this in self._applied):
+            self._applied.append(this)
+        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
         try:
-            kube.apply(self._objects(template, cluster), dry_run=dry_run)
+            self.doer.kubes[cluster].apply(render_template(words, template), dry_run=dry_run)
         except Refused as error:
             return Outcome(error.status, error.details)
         return Outcome(200, "applied")
-
-    def _remove(self, template: str, cluster: str) -> None:
-        for each in references(self._objects(template, cluster))[::-1]:
-            self.doer.kubes[cluster].remove(each)
-
-    def _objects(self, template: str, cluster: str) -> tuple[dict[str, Any], ...]:
-        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
-        return render_template(words, template)
 
     def _execute(self, kube: Kube, arguments: Mapping[str, Any]) -> Outcome:
         pods = kube.pods(arguments["namespace"], labels=arguments["labels"])

@@ -1,4 +1,4 @@
-"""What a provider must be able to do: eight methods, in the vocabulary of nodes."""
+"""What a provider must be able to do: nine methods, in the vocabulary of nodes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ class Provider(Protocol):
         ...
 
     def start(self, cluster: Cluster) -> None:
-        """Start the nodes that are stopped, keeping their addresses."""
+        """Start the nodes that are stopped or frozen, keeping their addresses."""
+        ...
+
+    def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:
+        """Take the running nodes of ``cluster`` away: killed, shut down, or frozen; :meth:`start` undoes it."""
         ...
 
     def run_on(

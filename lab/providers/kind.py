@@ -183,6 +183,16 @@ class Kind:
             elif node.status != "running":
                 docker.start_container(node.name)
 
+    def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:
+        """See :meth:`lab.providers.base.Provider.halt`."""
+        act = {"kill": docker.kill_container, "stop": docker.stop_container, "pause": docker.pause_container}
+        running = [
+            node for node in self._containers(f"{self.lab}-{cluster.name}") if node.status == "running"
+        ]
+        # All at once: half a cluster is another fault.
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(pool.map(lambda node: act[how](node.name), running))
+
     def run_on(
         self,
         node: str,

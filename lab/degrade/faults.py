@@ -1,0 +1,226 @@
+"""What is done to a cluster, or to one addon, and how it is undone, whatever has happened meanwhile.
+
+What is owed, the undoing, is written down before anything is done. So it can be paid by a later command,
+where the one that did it was killed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Final, Literal
+
+from lab.catalog.place import Placed
+from lab.clients.kube import Kube
+from lab.document.position import nearest
+from lab.errors import HostError, InputError, LabError
+from lab.providers.base import Provider
+from lab.state import LabFolder
+from lab.topology.model import Cluster, Topology
+from lab.workspace import Workspace, states
+
+Kind = Literal["kill", "stop", "pause", "partition", "component"]
+
+KINDS: Final[Mapping[Kind, str]] = {
+    "kill": "its nodes were killed (SIGKILL)",
+    "stop": "its nodes were stopped (SIGTERM, then SIGKILL)",
+    "pause": "its nodes were frozen: they answer nothing, and refuse nothing",
+    "partition": "its nodes were cut off from the network, and run on",
+    "component": "its workloads were scaled away; its cluster runs on",
+}
+
+_OWED: Final = "fault"
+"""File in the lab's folder: what is to be undone."""
+
+_CHAIN: Final = "LAB-PARTITION"
+_NODE_INTERFACE: Final = "eth0"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault: its kind, the cluster, and for a component the addon and what its workloads were scaled to."""
+
+    kind: Kind
+    cluster: str
+    run: str
+    addon: str = ""
+    replicas: Mapping[str, int] | None = None
+
+    @property
+    def target(self) -> str:
+        """What was named by whoever asked for it."""
+        return self.addon or self.cluster
+
+    @property
+    def told(self) -> str:
+        """What is done, in words."""
+        return f"{self.target}: {KINDS[self.kind]}"
+
+
+def owed(folder: LabFolder) -> Fault | None:
+    """The fault that has not been undone, if there is one."""
+    text = folder.read(_OWED)
+    return Fault(**json.loads(text)) if text else None
+
+
+def kind(word: str) -> Kind:
+    """The kind of fault that is called ``word``. Raises :class:`InputError` if there is none."""
+    for each in KINDS:
+        if each == word:
+            return each
+    guess = nearest(word, KINDS)
+    raise InputError(
+        f"there is no fault {word!r}",
+        remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {', '.join(KINDS)}.",
+    )
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Does faults to one lab, and undoes them."""
+
+    workspace: Workspace
+
+    def inject(self, fault: Fault, placed: Placed | None = None) -> Fault:
+        """Do it; return it with what its undoing needs. ``placed`` is the addon of a component fault."""
+        if fault.kind == "component" and placed is not None:
+            fault = Fault(**{**asdict(fault), "replicas": self._replicas(placed)})
+        self._folder.write(_OWED, json.dumps(asdict(fault)))
+        provider = self.workspace.provider()
+        match fault.kind:
+            case "kill" | "stop" | "pause":
+                provider.halt(self._cluster(fault), fault.kind)
+            case "partition":
+                for node in self._nodes(fault):
+                    _partition(provider, node)
+            case "component":
+                self._scale(fault, dict.fromkeys(fault.replicas or {}, 0))
+        return fault
+
+    def undo(self, fault: Fault) -> None:
+        """Undo it. May be done again; what is owed is forgotten only when it succeeded."""
+        provider = self.workspace.provider()
+        match fault.kind:
+            case "kill" | "stop" | "pause":
+                provider.start(self._cluster(fault))
+            case "partition":
+                # A node that was stopped meanwhile comes back without these rules.
+                provider.start(self._cluster(fault))
+                for node in self._nodes(fault):
+                    _join(provider, node)
+            case "component":
+                self._scale(fault, fault.replicas or {})
+        self._folder.write(_OWED, "")
+
+    @property
+    def _folder(self) -> LabFolder:
+        return self.workspace.folder
+
+    def _cluster(self, fault: Fault) -> Cluster:
+        return self.workspace.topology.cluster(fault.cluster)
+
+    def _nodes(self, fault: Fault) -> list[str]:
+        state = states(self.workspace).get(fault.cluster)
+        return [node.name for node in state.nodes if node.running] if state else []
+
+    def _replicas(self, placed: Placed) -> dict[str, int]:
+        """What the addon's workloads are scaled to now, by the path of their scale."""
+        found = {}
+        for each in placed.addon.ready:
+            if each.kind in ("Deployment", "StatefulSet"):
+                path = f"/apis/apps/v1/namespaces/{each.namespace}/{each.kind.lower()}s/{each.name}"
+                wanted = self._kube(placed.cluster).get(path)["spec"].get("replicas", 1)
+                found[path] = int(wanted)
+        if not found:
+            raise InputError(
+                f"{placed.addon.name} cannot be scaled away: it has no Deployment or StatefulSet",
+                remedy="Choose another component, or a fault of its cluster.",
+            )
+        return found
+
+    def _scale(self, fault: Fault, replicas: Mapping[str, int]) -> None:
+        for path, wanted in replicas.items():
+            self._kube(fault.cluster).merge(path, {"spec": {"replicas": wanted}})
+
+    def _kube(self, cluster: str) -> Kube:
+        return self.workspace.kubes[cluster]
+
+
+_CUT = f"""
+iptables -w 30 -t raw -N {_CHAIN} 2>/dev/null || iptables -w 30 -t raw -F {_CHAIN}
+iptables -w 30 -t raw -A {_CHAIN} -j DROP
+iptables -w 30 -t mangle -N {_CHAIN} 2>/dev/null || iptables -w 30 -t mangle -F {_CHAIN}
+iptables -w 30 -t mangle -A {_CHAIN} -j DROP
+iptables -w 30 -t raw -I PREROUTING -i {_NODE_INTERFACE} -j {_CHAIN}
+iptables -w 30 -t mangle -I POSTROUTING -o {_NODE_INTERFACE} -j {_CHAIN}
+"""
+"""Drops all that comes in before anything looks at it, and all that goes out, pods' packets too."""
+
+_MEND = f"""
+while iptables -w 30 -t raw -D PREROUTING -i {_NODE_INTERFACE} -j {_CHAIN} 2>/dev/null; do :; done
+while iptables -w 30 -t mangle -D POSTROUTING -o {_NODE_INTERFACE} -j {_CHAIN} 2>/dev/null; do :; done
+for table in raw mangle; do
+    iptables -w 30 -t $table -F {_CHAIN} 2>/dev/null && iptables -w 30 -t $table -X {_CHAIN}
+done
+true
+"""
+
+
+def _partition(provider: Provider, node: str) -> None:
+    provider.run_on(node, ("sh", "-euc", _MEND + _CUT))
+
+
+def _join(provider: Provider, node: str) -> None:
+    provider.run_on(node, ("sh", "-uc", _MEND))
+
+
+def settle(workspace: Workspace, *, remedy: str) -> str:
+    """Undo what an earlier command owes; return what that was, in words, or an empty text.
+
+    Raises :class:`HostError` with ``remedy`` when it cannot be undone.
+    """
+    fault = owed(workspace.folder)
+    if fault is None:
+        return ""
+    try:
+        Hand(workspace).undo(fault)
+    except LabError as error:
+        raise HostError(
+            f"a fault of an earlier experiment could not be undone ({fault.told})",
+            details=str(error),
+            remedy=remedy,
+        ) from error
+    return fault.told
+
+
+def target(
+    topology: Topology, word: str, kind: Kind, placed: tuple[Placed, ...], *, default_role: str = "mgmt"
+) -> tuple[str, Placed | None]:
+    """The cluster that a fault is done to, and the addon if it is a component's.
+
+    ``word`` names a cluster, or for a component an addon; empty, it is the first cluster of
+    ``default_role``, or else the last. Raises :class:`InputError` for what is not in the lab.
+    """
+    if kind == "component":
+        homes = {each.addon.name: each for each in placed if each.part == "home"}
+        if word in homes:
+            return homes[word].cluster, homes[word]
+        guess = nearest(word, homes)
+        raise InputError(
+            f"there is no addon {word!r} in the lab" if word else "a component fault needs an addon",
+            remedy=(f'Did you mean "{guess}"? ' if guess else "")
+            + f"Name one with --target: {', '.join(sorted(homes)) or 'none is there'}.",
+        )
+    names = [cluster.name for cluster in topology.clusters]
+    if not word:
+        hubs = topology.of_roles((default_role,))
+        return (hubs[0].name if hubs else names[-1]), None
+    with suppress(ValueError):
+        return names[names.index(word)], None
+    guess = nearest(word, names)
+    raise InputError(
+        f"there is no cluster {word!r} in {topology.name}",
+        remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {', '.join(names)}.",
+    )

@@ -1,0 +1,143 @@
+"""The pods that make requests during an experiment: set up, listened to, taken away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from lab.clients.kube import Kube
+from lab.clients.kube_objects import Reference
+from lab.clients.wait import wait_until
+from lab.errors import LabError
+from lab.mesh.check import IMAGE
+from lab.topology.model import Topology
+
+NAMESPACE = "lab-degrade"
+PORT = 8081
+REQUEST_TIMEOUT_S = 1.0
+"""What one request is given: ten times what a slow one takes within a machine."""
+
+_READY_S = 180.0
+_GONE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """A flow as a cluster's prober makes it: qualified id, full name of the service, seconds between requests."""
+
+    id: str
+    host: str
+    port: int
+    every: float
+
+
+def manifests(topology: Topology, cluster: str, run: str, routes: Iterable[Route]) -> list[dict[str, Any]]:
+    """What an experiment needs in ``cluster``; without routes nobody asks from there."""
+    folder = resources.files("lab.degrade")
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
+        folder.joinpath("prober.yaml.j2").read_text(encoding="utf-8")
+    )
+    flows = [
+        {
+            "id": each.id,
+            "host": each.host,
+            "port": each.port,
+            "every": each.every,
+            "timeout": REQUEST_TIMEOUT_S,
+        }
+        for each in routes
+    ]
+    text = template.render(
+        lab=topology.name,
+        cluster=cluster,
+        clusters=[each.name for each in topology.clusters],
+        image=IMAGE,
+        run=run,
+        program=folder.joinpath("prober.py").read_text(encoding="utf-8"),
+        flows={"flows": flows},
+    )
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def set_up(
+    topology: Topology, cluster: str, kube: Kube, run: str, routes: Iterable[Route], *, cancelled: Event
+) -> None:
+    """Apply what is needed in ``cluster``, and wait until it serves.
+
+    Raises :class:`lab.clients.wait.TimedOut` when it does not.
+    """
+    wanted = manifests(topology, cluster, run, routes)
+    kube.apply(wanted)
+    names = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
+
+    def look() -> str | None:
+        for name in names:
+            pods = kube.pods(NAMESPACE, labels=f"app={name},lab/run={run}")
+            if not any(_is_ready(pod) for pod in pods):
+                return f"{name} is not ready"
+        return None
+
+    wait_until(f"the probers in {cluster}", look, timeout=_READY_S, cancelled=cancelled)
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    statuses = pod["status"].get("containerStatuses", ())
+    return bool(statuses) and all(each["ready"] for each in statuses)
+
+
+def take_away(kube: Kube, *, cancelled: Event) -> None:
+    """Remove all of it, and wait until it is gone."""
+    namespace = Reference("v1", "Namespace", "", NAMESPACE)
+    kube.remove(namespace)
+
+    def look() -> str | None:
+        return f"namespace {NAMESPACE} is still there" if kube.exists(namespace) else None
+
+    wait_until(f"the end of {NAMESPACE}", look, timeout=_GONE_S, cancelled=cancelled)
+
+
+@dataclass
+class Listener:
+    """Fetches the batches of one cluster's prober, each once, however often it was out of reach."""
+
+    kube: Kube
+    run: str
+    _next: int = 0
+    _pod: str = field(default="")
+
+    def fetch(self) -> list[dict[str, Any]]:
+        """The records that are new; none while the prober cannot be reached."""
+        records: list[dict[str, Any]] = []
+        try:
+            if not self._pod:
+                [pod, *_] = self.kube.pods(NAMESPACE, labels=f"app=prober,lab/run={self.run}")
+                self._pod = pod["metadata"]["name"]
+            while True:
+                answer = json.loads(
+                    self.kube.ask_pod(
+                        NAMESPACE, self._pod, port=PORT, path="/batches", query={"from": str(self._next)}
+                    )
+                )
+                records += [json.loads(line) for line in answer["lines"]]
+                if answer["next"] == self._next:
+                    return records
+                self._next = answer["next"]
+        except (LabError, ValueError):
+            # Its batches wait for the next time.
+            return records
+
+
+def boot_id() -> str:
+    """Which boot of this machine it is, as pods on it see it too; empty where nobody says so (macOS)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
