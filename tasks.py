@@ -94,6 +94,58 @@ def verify(c: Context, topology: str = "hub-spoke", name: str = "", json: bool =
     commands.verify(topology, name=name, json=json)
 
 
+@task(
+    help={
+        **LAB,
+        **JSON,
+        "fault": "what happens to the target: kill, stop, pause, partition or component",
+        "target": "the cluster that goes away (the management cluster), or with component an addon",
+        "hold": "how long it stays away, as 90s or 12m (the profile's)",
+        "profile": "how long the parts take: quick, standard or article",
+        "contract": "contracts to judge, comma-separated (all)",
+    }
+)
+def degrade(
+    c: Context,
+    topology: str = "hub-spoke",
+    name: str = "",
+    fault: str = "kill",
+    target: str = "",
+    hold: str = "",
+    profile: str = "standard",
+    contract: str = "",
+    json: bool = False,
+) -> None:
+    """Take a cluster away, and say of each promise whether it held."""
+    from lab import degrading
+
+    degrading.degrade(
+        topology,
+        name=name,
+        fault=fault,
+        target=target,
+        hold=hold,
+        profile=profile,
+        contract=contract,
+        json=json,
+    )
+
+
+@task(
+    help={
+        **JSON,
+        "run": "the experiment's folder, or the last part of it (the newest)",
+        "compare": "another experiment to put beside it",
+        "all": "list every experiment there is",
+    }
+)
+def report(c: Context, run: str = "", compare: str = "", all: bool = False, json: bool = False) -> None:
+    """Judge an experiment again from its history, and write its reports anew."""
+    from lab import degrading
+
+    degrading.report(run=run, compare=compare, every=all, json=json)
+
+
 @task(help={**LAB, "merge": "add the lab's contexts to your own kubeconfig; your current context stays"})
 def kubeconfig(c: Context, topology: str = "hub-spoke", name: str = "", merge: bool = False) -> None:
     """Print the lab's kubeconfig: one context for each cluster, LAB-CLUSTER."""

@@ -28,7 +28,7 @@ SELF: Final = "self"
 class Series:
     """Steps that are repeated all the time. A sample is ok when every step held.
 
-    ``on`` is the role, cluster or template where they are made; ``every`` and ``timeout`` are in seconds.
+    ``every`` and ``timeout`` are in seconds.
     ``value`` is an expression over the last step's ``status`` and ``result``: what is kept of a sample.
     """
 
@@ -59,7 +59,10 @@ class Flow:
 
 @dataclass(frozen=True, kw_only=True)
 class Act:
-    """Something that is done once, ``after`` seconds of the phase ``during``; steps as of a check."""
+    """Something that is done once, ``after`` seconds of the phase ``during``; steps as of a check.
+
+    Those of the baseline are done before it is timed. What acts apply stays until the experiment ends.
+    """
 
     id: str
     summary: str

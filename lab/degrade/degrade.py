@@ -27,8 +27,8 @@ from lab.degrade.told import told
 from lab.degrade.verdict import Verdict
 from lab.engine.signals import asked_to_end
 from lab.errors import HostError, InputError, Interrupted
+from lab.images.recipe import programs
 from lab.installed import Installed, placed
-from lab.mesh import cilium
 from lab.redact import Redactor
 from lab.settings import Settings
 from lab.workspace import Workspace, open_workspace, states
@@ -208,7 +208,7 @@ def _versions(workspace: Workspace, installed: Installed) -> dict[str, str]:
     return {
         "lab": __version__,
         "Kubernetes": ", ".join(sorted(kubernetes)),
-        **({"Cilium": cilium.VERSION} if workspace.topology.mesh.kind == "cilium" else {}),
+        **({"Cilium": programs()["cilium"].version.removeprefix("v")} if workspace.topology.mesh.kind == "cilium" else {}),
         **{
             each.addon.upstream.name: each.addon.upstream.version
             for each in installed.placed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,7 +58,9 @@ class Experiment:
 
     def __post_init__(self) -> None:
         """Make what samples."""
-        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder)
+        # Letters first: what is all digits would be a number where it is read as YAML.
+        word = f"run{hashlib.sha256(self.fault.run.encode()).hexdigest()[:10]}"
+        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder, word)
 
     def run(self) -> None:
         """Do it. What went wrong with the experiment itself is a note in its history, for its judge.
@@ -84,6 +87,7 @@ class Experiment:
             self._begin_last()
         finally:
             self._sampler.stop()
+            self._sampler.clean_up()
             self._take_away()
 
     # ---- phases
@@ -97,6 +101,11 @@ class Experiment:
 
     def _baseline(self) -> None:
         self.say(f"sampling {self._extent()}; waiting until all is well")
+        # Before anything is timed: what is sampled may be what they make.
+        self._acts += self._sampler.act("baseline", started=time.monotonic())
+        self._finish_acts()
+        if failed := [f"{name}: {done.evidence}" for name, done in self._sampler.acts.items() if not done.ok]:
+            self._unclean("; ".join(failed))
         try:
             self._wait("all is well", self._unwell, timeout=_CLEAN_S)
         except TimedOut as error:
@@ -151,7 +160,8 @@ class Experiment:
         self._since = time.monotonic()
         self.recorder.write({"kind": "phase", "phase": phase, "mono": self._since})
         self.recorder.check()
-        self._acts += self._sampler.act(phase, started=self._since)
+        if phase != "baseline":
+            self._acts += self._sampler.act(phase, started=self._since)
 
     def _begin_last(self) -> None:
         self.recorder.write({"kind": "phase", "phase": "end"})

@@ -30,7 +30,7 @@ class Server(asyncio.Protocol):
     """Answers HTTP requests, as many as come on a connection."""
 
     def __init__(self, name: str) -> None:
-        self.answer = _http(name.encode())
+        self.answer = _http(json.dumps({"cluster": name}).encode(), "application/json")
         self.pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -22,7 +22,8 @@ from lab.degrade.cases import Case
 from lab.degrade.history import Recorder
 from lab.degrade.probers import Listener
 from lab.platform.check import nonce
-from lab.platform.steps import Attempted, Doer
+from lab.errors import LabError
+from lab.platform.steps import Applied, Attempted, Doer
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +50,21 @@ class Sampler:
     kubes: Mapping[str, Kube]
     cases: tuple[Case, ...]
     recorder: Recorder
+    run: str
+    """A word that only this experiment uses, for the texts of steps."""
+
     latest: dict[str, Latest] = field(default_factory=dict)
     """By qualified id; written by the series' own thread."""
 
     acts: dict[str, Attempted] = field(default_factory=dict)
+    """What came of each act, by qualified id."""
+
     lost: dict[str, int] = field(default_factory=dict)
     """Requests of each flow that failed, as far as they are known."""
 
     made: dict[str, int] = field(default_factory=dict)
+    _started: int = field(default_factory=lambda: int(time.time()))
+    _left: list[Applied] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
@@ -124,7 +132,7 @@ class Sampler:
                 series.steps,
                 cluster=case.cluster,
                 timeout=series.timeout,
-                more={"away": case.away, **nonce()},
+                more=self._words(case),
                 value=series.value,
             )
             self._sampled(name, mono, wall, done)
@@ -165,8 +173,9 @@ class Sampler:
             act.steps,
             cluster=case.cluster,
             timeout=act.timeout,
-            more={"away": case.away, **nonce()},
+            more=self._words(case),
             value=act.value,
+            leave=self._left,
         )
         name = f"{case.id}/{act.id}"
         self.acts[name] = done
@@ -183,6 +192,27 @@ class Sampler:
                 "error": "" if done.ok else done.evidence,
             }
         )
+
+    def _words(self, case: Case) -> dict[str, Any]:
+        """What texts of a case know besides: ``acts`` are those that are done."""
+        mine = {act.id: self.acts.get(f"{case.id}/{act.id}") for act in case.contract.acts}
+        return {
+            "away": case.away,
+            "run": self.run,
+            "started": self._started,
+            "acts": {name: done for name, done in mine.items() if done is not None},
+            **nonce(),
+        }
+
+    def clean_up(self) -> None:
+        """Remove what acts have applied, the last first. What cannot be removed is a note."""
+        doer = self._doer(15.0)
+        for each in reversed(self._left):
+            try:
+                doer.remove(each)
+            except LabError as error:
+                text = f"{each.template} could not be removed from {each.cluster}: {error.brief}"
+                self.recorder.write({"kind": "note", "text": text})
 
     def _listen(self) -> None:
         while not self._stop.wait(_LISTEN_EVERY_S):

@@ -10,6 +10,7 @@ from lab.catalog.addon import Addon, Upstream
 from lab.catalog.contract_load import load_contracts
 from lab.catalog.place import Placed
 from lab.degrade.cases import Told
+from lab.mesh.check import IMAGE
 from lab.topology.model import Topology
 
 MESH: Final = "mesh"
@@ -45,6 +46,7 @@ def _mesh(topology: Topology) -> list[Placed]:
         on=("any",),
         namespace="lab-degrade",
         memory="0Mi",
+        images=(IMAGE,),
         contracts=load_contracts(path.read_bytes(), file="lab/mesh/contracts/contracts.yaml"),
     )
     return [Placed(addon, cluster.name, "home", {}, ()) for cluster in topology.clusters]

@@ -63,7 +63,7 @@ def read_scalar(shape: Scalar, node: ScalarNode) -> Value:
         case Network():
             return _network(node)
         case Duration():
-            return _duration(node)
+            return duration(node.text)
         case Boolean():
             return _boolean(node)
 
@@ -151,11 +151,12 @@ def _network(node: ScalarNode) -> Cidr:
         raise Unfit(f"{shorten(node.text)} {error}", error.remedy) from error
 
 
-def _duration(node: ScalarNode) -> int:
-    found = _DURATION.fullmatch(node.text)
-    if found is None or not node.text:
-        wrong = "has no unit" if _DECIMAL.fullmatch(node.text) else "is not a length of time"
-        raise Unfit(f'"{shorten(node.text)}" {wrong}', "Write it with units, such as 60s, 5m or 1h30m.")
+def duration(text: str) -> int:
+    """Return the seconds that ``text`` means, such as 60s, 5m or 1h30m. Raises Unfit for any other."""
+    found = _DURATION.fullmatch(text)
+    if found is None or not text:
+        wrong = "has no unit" if _DECIMAL.fullmatch(text) else "is not a length of time"
+        raise Unfit(f'"{shorten(text)}" {wrong}', "Write it with units, such as 60s, 5m or 1h30m.")
     hours, minutes, seconds = (int((part or "0x")[:-1]) for part in found.groups())
     return hours * 3600 + minutes * 60 + seconds
 

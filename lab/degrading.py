@@ -1,0 +1,127 @@
+"""What ``degrade`` and ``report`` print."""
+
+from __future__ import annotations
+
+import json as jsons
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab import console
+from lab.degrade import degrade as story
+from lab.degrade.report.table import render_table
+from lab.degrade.verdict import Verdict, exit_code
+from lab.document.position import nearest
+from lab.document.scalars import Unfit, duration
+from lab.errors import CheckFailed, Inconclusive, InputError
+from lab.settings import Settings, from_environment
+
+
+def degrade(
+    topology: str,
+    *,
+    name: str,
+    fault: str,
+    target: str,
+    hold: str,
+    profile: str,
+    contract: str,
+    json: bool,
+) -> None:
+    """Do an experiment and print its verdicts; the last line is its folder.
+
+    Raises :class:`CheckFailed` when a contract failed (or a negative control did not), and
+    :class:`Inconclusive` when something could not be told.
+    """
+    request = story.Request(
+        topology=topology,
+        name=name or None,
+        fault=fault,
+        target=target,
+        profile=profile,
+        hold=_seconds(hold),
+        contracts=tuple(filter(None, (part.strip() for part in contract.split(",")))),
+    )
+    folder, verdicts = story.degrade(from_environment(), request, quiet=json)
+    _print(folder, verdicts, json=json)
+    _raise(folder, verdicts)
+
+
+def report(*, run: str, compare: str, every: bool, json: bool) -> None:
+    """Print the verdicts on an experiment, judged again; or what differs from another; or list them all."""
+    settings = from_environment()
+    if every:
+        for folder in story.runs(settings):
+            console.out(str(folder))
+        return
+    folder = _find(settings, run)
+    if compare:
+        from lab.degrade.report import compare as comparison
+
+        other = _find(settings, compare)
+        differences = comparison.compare(
+            (story.read(folder / story.HISTORY), story.judged(folder)),
+            (story.read(other / story.HISTORY), story.judged(other)),
+        )
+        if json:
+            console.out_json(differences.as_json())
+        else:
+            console.out(differences.text(width=_width()))
+        return
+    verdicts = story.judged(folder)
+    _print(folder, verdicts, json=json)
+    _raise(folder, verdicts)
+
+
+def _print(folder: Path, verdicts: Sequence[Verdict], *, json: bool) -> None:
+    if json:
+        console.out_json(jsons.loads((folder / "verdict.json").read_text(encoding="utf-8")))
+        return
+    console.out(render_table(verdicts, width=_width(), colour=console.is_coloured(sys.stdout)))
+    console.out()
+    console.out(f"Report: {folder / 'report.html'}")
+    console.out(str(folder))
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _raise(folder: Path, verdicts: Sequence[Verdict]) -> None:
+    code = exit_code(verdicts)
+    surprising = [each.contract for each in verdicts if each.surprising]
+    untold = [each.contract for each in verdicts if each.word == "inconclusive"]
+    remedy = f"What was seen: {folder / 'report.html'}"
+    if code == CheckFailed.exit_code:
+        raise CheckFailed(f"not as it should be: {', '.join(surprising)}", remedy=remedy)
+    if code == Inconclusive.exit_code:
+        raise Inconclusive(f"it cannot be told of {', '.join(untold)}", remedy=remedy)
+
+
+def _seconds(text: str) -> float:
+    if not text:
+        return 0
+    try:
+        return duration(text)
+    except Unfit as error:
+        raise InputError(f"--hold: {error}", remedy=error.remedy) from error
+
+
+def _find(settings: Settings, run: str) -> Path:
+    """The folder of an experiment. Raises :class:`InputError` if there is none of that name."""
+    if run and (Path(run) / story.HISTORY).exists():
+        return Path(run).absolute()
+    known = story.runs(settings)
+    if not known:
+        raise InputError("there is no experiment to report on", remedy="Make one: ./invoke degrade")
+    if not run:
+        return known[-1]
+    for folder in known:
+        if folder.name == run:
+            return folder
+    guess = nearest(run, [folder.name for folder in known])
+    raise InputError(
+        f"there is no experiment {run!r}",
+        remedy=(f'Did you mean "{guess}"? ' if guess else "") + "See them all: ./invoke report --all",
+    )
