@@ -43,7 +43,7 @@ def clusters_of(topology: str, found: Catalog) -> Clusters:
 
 def show(found: Catalog, clusters: Clusters | None) -> None:
     """Print a table of addons; ``clusters``, if given, is a column of it."""
-    columns = ["NAME", "ON", "VERSION", "LICENCE", "MEMORY", "NEEDS", "SUMMARY"]
+    columns = ["NAME", "ON", "VERSION", "LICENCE", "MEMORY", "NEEDS", "CONTRACTS", "SUMMARY"]
     if clusters is not None:
         columns.insert(2, "CLUSTERS")
     rows = []
@@ -55,6 +55,7 @@ def show(found: Catalog, clusters: Clusters | None) -> None:
             addon.upstream.licence,
             addon.memory,
             ", ".join(addon.needs) or None,
+            ", ".join(each.id for each in addon.contracts) or None,
             addon.summary,
         ]
         if clusters is not None:
@@ -74,6 +75,7 @@ def as_json(addon: Addon, clusters: Clusters | None) -> dict[str, Any]:
         "memory_mib": addon.memory_mib,
         "needs": list(addon.needs),
         "after": list(addon.after),
+        "contracts": {each.id: each.claim for each in addon.contracts},
         "options": {name: option.default for name, option in addon.options.items()},
     }
     return told if clusters is None else told | {"clusters": list(clusters.get(addon.name, ()))}

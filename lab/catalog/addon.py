@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from lab.catalog.contract import Contract
 from lab.catalog.vocabulary import HIGHEST, LOWEST, SIZE, TEXT
 from lab.document.load import read_value
 from lab.document.scalars import Value
@@ -104,7 +105,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a check: a verb, what it takes (defaults filled in), and what must come of it.
+    """One step of a check or a contract: a verb, what it takes (defaults filled in), what must come of it.
 
     Strings in ``arguments`` that hold ``{{`` are Jinja2 templates. ``expect`` and ``until`` are Jinja2
     expressions, or empty.
@@ -169,6 +170,7 @@ class Addon:
     elsewhere: tuple[str, ...] = ()
     ready: tuple[Workload, ...] = ()
     checks: tuple[Check, ...] = ()
+    contracts: tuple[Contract, ...] = ()
     urls: tuple[Url, ...] = ()
 
     @property

@@ -9,9 +9,11 @@ history afterwards, by :mod:`lab.degrade.judge`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from lab.catalog.addon import Step
+if TYPE_CHECKING:
+    # An addon has contracts, and its steps are theirs.
+    from lab.catalog.addon import Step
 
 Phase = Literal["baseline", "inject", "hold", "recover", "settle"]
 Manner = Literal["new", "kept"]
@@ -28,8 +30,8 @@ SELF: Final = "self"
 class Series:
     """Steps that are repeated all the time. A sample is ok when every step held.
 
-    ``every`` and ``timeout`` are in seconds.
-    ``value`` is an expression over the last step's ``status`` and ``result``: what is kept of a sample.
+    ``every`` and ``timeout`` are in seconds. ``value`` is an expression over the last step's ``status`` and
+    ``result``: what is kept of a sample.
     """
 
     id: str
@@ -45,7 +47,8 @@ class Flow:
     """Requests that a pod of each cluster makes all the time, on new and on kept connections.
 
     ``to`` is ``self``, ``others`` (each cluster that is not away, a flow each) or empty, where ``service``
-    says it all. ``service`` names a Service; a template that knows ``to``. ``every`` is in seconds.
+    says it all. ``service`` names a Service: a template, which knows ``to`` where that is ``others``.
+    ``every`` is in seconds.
     """
 
     id: str
@@ -100,10 +103,13 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
-    """One claim. ``away`` is the role whose loss it is about, or ``any``; ``each`` roles of clusters to judge.
+    """One claim.
 
-    ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs to.
-    ``needs`` are addons without which it cannot be judged.
+    ``away`` is the role whose loss it is about, or ``any``; ``each`` holds roles on whose clusters it is
+    judged, or ``any``; empty, it is judged where the addon is.
+
+    ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
+    to. ``needs`` are addons without which it cannot be judged.
     """
 
     id: str

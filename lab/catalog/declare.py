@@ -5,10 +5,8 @@ What can be wrong with one addon by itself is found here; what is between addons
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
 from typing import Any, Final
 
 from lab.catalog.addon import (
@@ -18,21 +16,20 @@ from lab.catalog.addon import (
     Check,
     Definitions,
     Option,
-    Step,
     Upstream,
     Url,
     Workload,
     repository_of,
 )
-from lab.catalog.templates import Folder, expression_fault, inspect, inspect_text, text_fault
-from lab.catalog.vocabulary import CHECK_TIMEOUT_S, HIGHEST, LOWEST, VERBS
+from lab.catalog.declare_contracts import contract_problems, contracts, templates_of_contracts
+from lab.catalog.declare_parts import Texts, steps, templates_in, twice, whole, words
+from lab.catalog.templates import IN_CHECKS, IN_EXPRESSIONS, Folder
+from lab.catalog.vocabulary import CHECK_TIMEOUT_S, HIGHEST, LOWEST
 from lab.document.load import Document
 from lab.document.position import Path, Problem, nearest
 from lab.document.scalars import Unfit
-from lab.topology.vocabulary import NAME_PATTERN
 
 _ONLY_WITH: Final = {"values": "choice", "lowest": "integer", "highest": "integer"}
-_TEMPLATE: Final = "{{"
 
 
 def declare(
@@ -50,14 +47,17 @@ def declare(
     problems += _images(document, addon, images)
     problems += _definitions(document, kept)
     problems += _repeats(document)
-    problems += _steps(document, addon, folder)
-    problems += _templates(document, addon, folder)
+    texts = Texts(document, addon)
+    problems += _checks(document, texts)
+    problems += contract_problems(document, texts)
+    problems += texts.templates(_named_files(document.values))
     return addon, problems
 
 
 def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
     upstream = values.get("upstream", {})
     namespace = values.get("namespace", name)
+    needs = words(values.get("needs", ()))
     return Addon(
         name=name,
         folder=folder.path,
@@ -70,27 +70,28 @@ def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
             licence=upstream.get("licence", OWN_LICENCE),
             sha256=upstream.get("sha256", ""),
         ),
-        on=_words(values.get("on", ())),
+        on=words(values.get("on", ())),
         single=values.get("single", False),
-        needs=_words(values.get("needs", ())),
-        after=_words(values.get("after", ())),
-        excludes=_words(values.get("excludes", ())),
+        needs=needs,
+        after=words(values.get("after", ())),
+        excludes=words(values.get("excludes", ())),
         namespace=namespace,
         pod_security=values.get("pod_security", "baseline"),
         memory=values.get("memory", "0Mi"),
-        images=_words(values.get("images", ())),
+        images=words(values.get("images", ())),
         definitions=tuple(
-            Definitions(program, kept, _words(each.get("only", ())))
-            for each in _whole(values.get("definitions", ()))
+            Definitions(program, kept, words(each.get("only", ())))
+            for each in whole(values.get("definitions", ()))
             for program, _, kept in [each.get("from", "").partition("/")]
         ),
-        templates=_words(values.get("templates", ())),
-        elsewhere=_words(values.get("elsewhere", ())),
+        templates=words(values.get("templates", ())),
+        elsewhere=words(values.get("elsewhere", ())),
         ready=tuple(
             Workload(each.get("kind", "Deployment"), each.get("name", ""), each.get("namespace", namespace))
-            for each in _whole(values.get("ready", ()))
+            for each in whole(values.get("ready", ()))
         ),
-        checks=tuple(_check(each, namespace) for each in _whole(values.get("checks", ()))),
+        checks=tuple(_check(each, namespace) for each in whole(values.get("checks", ()))),
+        contracts=contracts(values.get("contracts", ()), namespace=namespace, needs=needs),
         urls=tuple(
             Url(
                 name=each.get("name", ""),
@@ -101,42 +102,19 @@ def _addon(values: Mapping[str, Any], *, name: str, folder: Folder) -> Addon:
                 user=each.get("user", ""),
                 secret=each.get("password", "").removeprefix("secret: "),
             )
-            for each in _whole(values.get("urls", ()))
+            for each in whole(values.get("urls", ()))
         ),
     )
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    """Return one word or a list of them as a tuple, each once, without what was unreadable."""
-    return tuple(dict.fromkeys([value] if isinstance(value, str) else _whole(value)))
-
-
-def _whole(entries: Any) -> list[Any]:
-    """Return the entries of a list that were readable."""
-    return [each for each in entries if each is not None]
 
 
 def _check(values: Mapping[str, Any], namespace: str) -> Check:
     return Check(
         id=values.get("id", ""),
         summary=values.get("summary", ""),
-        each=_words(values.get("each", ())),
+        each=words(values.get("each", ())),
         timeout=values.get("timeout", CHECK_TIMEOUT_S),
-        steps=tuple(_step(each, namespace) for each in _whole(values.get("steps", ()))),
+        steps=steps(values.get("steps", ()), namespace),
     )
-
-
-def _step(values: Mapping[str, Any], namespace: str) -> Step:
-    verb = next((each for each in VERBS if each in values), "get")
-    defaults: dict[str, dict[str, Any]] = {
-        "request": {"namespace": namespace, "method": "GET", "path": "/", "headers": {}, "body": None},
-        "apply": {"dry_run": False},
-        "get": {},
-        "exec": {"namespace": namespace, "container": ""},
-        "delete": {},
-    }
-    arguments = {"on": ""} | defaults[verb] | values.get(verb, {})
-    return Step(verb, arguments, values.get("expect", ""), values.get("until", ""))  # type: ignore[arg-type]
 
 
 def _options(document: Document) -> tuple[dict[str, Option], list[Problem]]:
@@ -149,7 +127,7 @@ def _options(document: Document) -> tuple[dict[str, Option], list[Problem]]:
             name,
             kind,
             entry.get("summary", ""),
-            values=_words(entry.get("values", ())),
+            values=words(entry.get("values", ())),
             lowest=entry.get("lowest", LOWEST),
             highest=entry.get("highest", HIGHEST),
         )
@@ -213,76 +191,21 @@ def _repeats(document: Document) -> Iterator[Problem]:
     """Find what has to be there once: ids of checks, names of URLs, and every name in a list of names."""
     for key, unique in (("checks", "id"), ("urls", "name")):
         entries = enumerate(document.values.get(key, ()))
-        yield from _twice(
+        yield from twice(
             document, [((key, number, unique), each.get(unique)) for number, each in entries if each]
         )
     for key in ("on", "needs", "after", "excludes", "images", "templates", "elsewhere"):
         value = document.values.get(key, ())
         if isinstance(value, list):
-            yield from _twice(document, [((key, number), each) for number, each in enumerate(value)])
+            yield from twice(document, [((key, number), each) for number, each in enumerate(value)])
 
 
-def _twice(document: Document, named: list[tuple[Path, str | None]]) -> Iterator[Problem]:
-    seen: dict[str, Path] = {}
-    for path, name in named:
-        if name in seen:
-            against = document.at(seen[name])
-            message = f'"{name}" is there already'
-            yield Problem(document.at(path), path, message, "Keep one of the two.", against)
-        elif name:
-            seen[name] = path
-
-
-def _steps(document: Document, addon: Addon, folder: Folder) -> Iterator[Problem]:
-    """Compile every expression and every template in a text of the checks, and look into them."""
+def _checks(document: Document, texts: Texts) -> Iterator[Problem]:
     for number, check in enumerate(document.values.get("checks", ())):
-        for place, step in enumerate((check or {}).get("steps", ())):
-            path: Path = ("checks", number, "steps", place)
-            for key in ("expect", "until"):
-                if not step or key not in step:
-                    continue
-                at, here = document.at((*path, key)), (*path, key)
-                if fault := expression_fault(step[key]):
-                    yield Problem(at, here, f"this is not an expression: {fault}", "Correct it.")
-                    continue
-                for fault, remedy in inspect_text(step[key], folder, addon=addon, expression=True):
-                    yield Problem(at, here, fault, remedy)
-            for verb in VERBS:
-                yield from _texts(document, (*path, verb), (step or {}).get(verb), addon, folder)
-
-
-def _texts(document: Document, path: Path, value: Any, addon: Addon, folder: Folder) -> Iterator[Problem]:
-    match value:
-        case str() if _TEMPLATE in value:
-            if fault := text_fault(value):
-                yield Problem(document.at(path), path, f"this is not a template: {fault}", "Correct it.")
-                return
-            for fault, remedy in inspect_text(value, folder, addon=addon, expression=False):
-                yield Problem(document.at(path), path, fault, remedy)
-        case str() if path[5:] == ("on",) and not re.fullmatch(NAME_PATTERN, value):
-            message = f'"{value}" is neither a role nor a template'
-            yield Problem(document.at(path), path, message, 'Write a role, any, or "{{ cluster.name }}".')
-        case Mapping():
-            for key, inner in value.items():
-                yield from _texts(document, (*path, key), inner, addon, folder)
-        case list():
-            for number, inner in enumerate(value):
-                yield from _texts(document, (*path, number), inner, addon, folder)
-
-
-def _templates(document: Document, addon: Addon, folder: Folder) -> Iterator[Problem]:
-    """Look for every file that is named, and into those that are templates, each once."""
-    inspected: set[str] = set()
-    for path, name in _named_files(document.values):
-        try:
-            folder.read(name)
-        except Unfit as error:
-            yield Problem(document.at(path), path, str(error), error.remedy)
-            continue
-        name = PurePosixPath(name).as_posix()
-        if name not in inspected:
-            inspected.add(name)
-            yield from inspect(name, folder, addon=addon, own_names=path[0] != "checks")
+        entries = (check or {}).get("steps", ())
+        yield from texts.steps(
+            ("checks", number, "steps"), entries, known=IN_CHECKS, in_expressions=IN_EXPRESSIONS
+        )
 
 
 def _named_files(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -291,8 +214,5 @@ def _named_files(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             if name is not None:
                 yield (key, number), name
     for number, check in enumerate(values.get("checks", ())):
-        for place, step in enumerate((check or {}).get("steps", ())):
-            for verb in VERBS:
-                name = ((step or {}).get(verb) or {}).get("template")
-                if name is not None:
-                    yield ("checks", number, "steps", place, verb, "template"), name
+        yield from templates_in(("checks", number, "steps"), (check or {}).get("steps", ()))
+    yield from templates_of_contracts(values.get("contracts", ()))

@@ -10,10 +10,12 @@ from typing import Final
 from lab import graph
 from lab.catalog.addon import Addon, Catalog
 from lab.catalog.declare import declare
+from lab.catalog.declare_contracts import control_problems
+from lab.catalog.declare_parts import one_of
 from lab.catalog.templates import Folder
 from lab.catalog.vocabulary import ANY, FORMAT
 from lab.document.load import Document, load
-from lab.document.position import Position, Problem, in_order, listed, nearest
+from lab.document.position import Position, Problem, in_order
 from lab.errors import InputError
 from lab.topology.vocabulary import NAME_LONGEST, NAME_PATTERN
 
@@ -25,12 +27,14 @@ MESH: Final = "mesh"
 _RESERVED: Final = {MESH: "means the mesh alone to --only", ANY: "means every cluster"}
 
 
-def load_catalog(folder: Path, *, images: Collection[str], kept: Collection[str] = ()) -> Catalog:
+def load_catalog(
+    folder: Path, *, images: Collection[str], kept: Collection[str] = (), contracts: Collection[str] = ()
+) -> Catalog:
     """Read every addon in ``folder``, of which each sub-folder is one.
 
     ``images`` are the references that the image catalog knows, ``kept`` what programs keep of their modules,
-    as PROGRAM/NAME. Raises InputError, with every problem of every addon on a line of its own in
-    ``details``, sorted by place.
+    as PROGRAM/NAME, ``contracts`` the ids of the mesh's own contracts. Raises InputError, with every problem
+    of every addon on a line of its own in ``details``, sorted by place.
     """
     addons: dict[str, Addon] = {}
     documents: dict[str, Document] = {}
@@ -57,6 +61,7 @@ def load_catalog(folder: Path, *, images: Collection[str], kept: Collection[str]
     problems += _unknown(addons, documents)
     problems += _circles(addons, documents)
     problems += _contradictions(addons, documents)
+    problems += _contracts(addons, documents, contracts)
     if problems:
         raise _refusal(problems, folder.name)
     return Catalog(addons)
@@ -94,10 +99,8 @@ def _unknown(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> 
             for number, other in enumerate(document.values.get(key, ())):
                 if other is not None and other not in addons:
                     path = (key, number)
-                    guess = nearest(other, addons)
-                    remedy = f'Did you mean "{guess}"?' if guess else f"There are {listed(addons)}."
-                    message = f'there is no addon "{other}"'
-                    yield Problem(document.at(path), path, message, remedy)
+                    remedy = one_of(other, addons, none="")
+                    yield Problem(document.at(path), path, f'there is no addon "{other}"', remedy)
 
 
 def _circles(addons: Mapping[str, Addon], documents: Mapping[str, Document]) -> Iterator[Problem]:
@@ -129,6 +132,28 @@ def _contradictions(addons: Mapping[str, Addon], documents: Mapping[str, Documen
                     f"{name} excludes {other}, which it needs" if other != name else f"{name} excludes itself"
                 )
                 yield Problem(document.at(path), path, message, "Remove it here, or there.")
+
+
+def _contracts(
+    addons: Mapping[str, Addon], documents: Mapping[str, Document], mesh: Collection[str]
+) -> Iterator[Problem]:
+    """Find contracts that two addons have, and those that name an addon or a contract that is not there."""
+    owners = dict.fromkeys(mesh, f"the {MESH}")
+    for name, document in documents.items():
+        for number, contract in enumerate(document.values.get("contracts", ())):
+            known_as = (contract or {}).get("id")
+            if known_as is not None and owners.setdefault(known_as, name) != name:
+                at = ("contracts", number, "id")
+                message = f'"{known_as}" is a contract of {owners[known_as]} already'
+                yield Problem(document.at(at), at, message, "Choose another id.")
+            for place, need in enumerate((contract or {}).get("needs", ())):
+                if need is not None and need not in addons:
+                    path = ("contracts", number, "needs", place)
+                    remedy = one_of(need, addons, none="")
+                    yield Problem(document.at(path), path, f'there is no addon "{need}"', remedy)
+    # Of an addon that cannot be read nobody knows the contracts.
+    if len(documents) == len(addons):
+        yield from control_problems(documents.values(), owners)
 
 
 def _refusal(problems: list[Problem], shown: str) -> InputError:

@@ -6,14 +6,22 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any, Final
 
 import yaml
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, TemplateSyntaxError, nodes
+from jinja2 import (
+    BaseLoader,
+    Environment,
+    StrictUndefined,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    nodes,
+)
 from jinja2.meta import find_referenced_templates, find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -24,12 +32,21 @@ from lab.document.scalars import Unfit
 SUFFIX: Final = ".j2"
 """What the name of a template ends in; a file without it is taken as it is."""
 
-IN_CHECKS: Final = ("nonce",)
-IN_EXPRESSIONS: Final = (*IN_CHECKS, "status", "result")
-"""What texts and expressions of checks know besides :data:`NAMES`."""
-
 NAMES: Final = ("lab", "cluster", "clusters", "addon", "options", "image", "file", "secret", "home")
 """What every template knows; :mod:`lab.catalog.render` says what each is."""
+
+_ANSWER: Final = ("status", "result")
+
+IN_CHECKS: Final = (*NAMES, "nonce")
+IN_EXPRESSIONS: Final = (*IN_CHECKS, *_ANSWER)
+"""What texts and expressions of checks know."""
+
+IN_CONTRACTS: Final = (*IN_CHECKS, "away")
+IN_CONTRACT_EXPRESSIONS: Final = (*IN_CONTRACTS, *_ANSWER)
+"""The same of contracts: ``away`` is the name of the cluster that is away."""
+
+IN_SERVICES: Final = (*NAMES, "away")
+"""What a flow's service knows."""
 
 # What YAML takes for the end of a line, or refuses, where JSON lets it stand.
 _NOT_FOR_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
@@ -167,13 +184,60 @@ _Fault = tuple[int, str, str]
 """What is wrong in a template: its line, what, and what to do."""
 
 
-def inspect_text(text: str, folder: Folder, *, addon: Addon, expression: bool) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a check's text or ``expression``, as :func:`inspect` does, and what to do."""
-    language = environment()
-    tree = language.parse("{{ (" + text + ") }}" if expression else text)
-    known = (*NAMES, *(IN_EXPRESSIONS if expression else IN_CHECKS))
-    for _, fault, remedy in (*_unknown_names(tree, known), *_unknown_things(tree, folder, addon)):
+def inspect_text(
+    text: str, *, known: Sequence[str], expression: bool, addon: Addon | None
+) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a text or an ``expression``, as :func:`inspect` does, and what to do.
+
+    ``known`` are the names that it knows. Without ``addon``, files, images and options are not looked for.
+    """
+    tree = _parsed(text) if expression else environment().parse(text)
+    things = () if addon is None else _unknown_things(tree, Folder(addon.folder, addon.shown), addon)
+    for _, fault, remedy in (*_unknown_names(tree, known), *things):
         yield fault, remedy
+
+
+def expression_paths(expression: str) -> Iterator[tuple[str, ...]]:
+    """Yield every path that an expression names outright, each once: ``a.b.c`` and ``a["b"]`` in it."""
+    seen: set[tuple[str, ...]] = set()
+    for found in _parsed(expression).find_all((nodes.Getattr, nodes.Getitem)):
+        path = _path(found)
+        if path and path not in seen:
+            seen.add(path)
+            yield path
+
+
+def _path(node: nodes.Node) -> tuple[str, ...]:
+    """The names from a node's root to it; empty where one of them is not written out."""
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case nodes.Getattr():
+            key: object = node.attr
+        case nodes.Getitem(arg=nodes.Const(value=value)):
+            key = value
+        case _:
+            return ()
+    before = _path(node.node)
+    return (*before, key) if before and isinstance(key, str) else ()
+
+
+def known_parts(expression: str, known: Collection[str]) -> Iterator[Template]:
+    """Yield the largest parts of an expression that ask for nothing but ``known``, each as a template."""
+    language = environment()
+    waiting: list[nodes.Node] = [_parsed(expression)]
+    while waiting:
+        node = waiting.pop(0)
+        names = {each.name for each in (node, *node.find_all(nodes.Name)) if isinstance(each, nodes.Name)}
+        if isinstance(node, nodes.Expr) and names and names <= {*known, *language.globals}:
+            part = nodes.Template([nodes.Output([node], lineno=1)], lineno=1)
+            yield Template.from_code(language, language.compile(part), language.make_globals(None))
+        else:
+            waiting += node.iter_child_nodes()
+
+
+def _parsed(expression: str) -> nodes.Template:
+    return environment().parse("{{ (" + expression + ") }}")
 
 
 def _unknown_names(tree: nodes.Template, known: Sequence[str] = NAMES) -> Iterator[_Fault]:

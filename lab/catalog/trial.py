@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
 
-from jinja2 import UndefinedError
+from jinja2 import TemplateError, UndefinedError
 
 from lab.catalog import objects
-from lab.catalog.addon import Check
+from lab.catalog.addon import Check, Step
+from lab.catalog.contract import OTHERS, Act, Contract, Series
 from lab.catalog.objects import Object
 from lab.catalog.place import Placed
 from lab.catalog.render import rendered, rendered_template
-from lab.catalog.templates import Folder
+from lab.catalog.templates import Folder, known_parts
 from lab.catalog.words import Api, LabView, Words, look
 from lab.document.position import Path, Problem, in_order, listed
 from lab.document.scalars import Unfit
@@ -29,11 +31,11 @@ _MORE: Final = {"nonce": "n0123456789abcdef"}
 
 
 def require_renderable(topology: Topology, placed: Sequence[Placed]) -> None:
-    """Render every addon on each of its clusters, and what its checks say.
+    """Render every addon on each of its clusters, and what its checks and contracts say.
 
     Raises InputError with every problem on a line of its own in ``details``: what
     :func:`lab.catalog.render.render` finds, a workload or a service that is named and that no template
-    makes, a text of a check that cannot be filled in.
+    makes, a text of a check or a contract that cannot be filled in.
     """
     names = [cluster.name for cluster in topology.clusters]
     # As long as a cluster is not there, and once it is.
@@ -61,6 +63,11 @@ def _problems(each: Placed, lab: LabView, *, checks: bool) -> Iterator[Problem]:
             yield from _missing(each, made)
         for number, check in enumerate(each.addon.checks):
             yield from _of_check(each, lab, check, number)
+        there = {name for cluster in lab.clusters for name in cluster.addons}
+        for number, contract in enumerate(each.addon.contracts):
+            # Without what it needs it is not judged, and need not be more than a text.
+            if there.issuperset(contract.needs):
+                yield from _of_contract(each, lab, contract, number)
 
 
 def _missing(each: Placed, made: Sequence[Object]) -> Iterator[Problem]:
@@ -84,14 +91,55 @@ def _problem(each: Placed, path: Path, message: str, names: Sequence[str]) -> Pr
 
 def _of_check(each: Placed, lab: LabView, check: Check, number: int) -> Iterator[Problem]:
     words = Words(each, lab, more=_MORE)
-    at = words.folder.at(_FILE)
-    for place, step in enumerate(check.steps):
-        path = ("checks", number, "steps", place, step.verb)
-        try:
-            words.filled(step.arguments)
-        except (Unfit, UndefinedError) as error:
-            remedy = error.remedy if isinstance(error, Unfit) else "Correct the name."
-            yield Problem(at, path, words.masked(str(error)).rstrip("."), remedy)
+    yield from _of_steps(words, ("checks", number, "steps"), check.steps)
+
+
+def _of_contract(each: Placed, lab: LabView, contract: Contract, number: int) -> Iterator[Problem]:
+    """Render a contract as if a cluster of its role were away, and all others asked."""
+    others = [cluster for cluster in lab.clusters if cluster.name != each.cluster] or [*lab.clusters]
+    away = next((cluster for cluster in others if cluster.role == contract.away), others[0]).name
+    words = Words(each, lab, more=_MORE | {"away": away})
+    path: Path = ("contracts", number)
+    parts: dict[str, Sequence[Series | Act]] = {"series": contract.series, "acts": contract.acts}
+    for key, things in parts.items():
+        for place, thing in enumerate(things):
+            yield from _of_steps(words, (*path, key, place, "steps"), thing.steps)
+            if thing.value:
+                yield from _of_expression(words, (*path, key, place, "value"), thing.value)
+    for place, flow in enumerate(contract.flows):
+        asked = Words(each, lab, more={"away": away} | ({"to": others[-1].name} if flow.to == OTHERS else {}))
+        yield from _of_text(asked, (*path, "flows", place, "service"), flow.service)
+
+
+def _of_steps(words: Words, path: Path, steps: Sequence[Step]) -> Iterator[Problem]:
+    for number, step in enumerate(steps):
+        here: Path = (*path, number)
+        yield from _of_text(words, (*here, step.verb), step.arguments)
+        for key, expression in (("expect", step.expect), ("until", step.until)):
+            if expression:
+                yield from _of_expression(words, (*here, key), expression)
         if template := step.arguments.get("template"):
             _, problems = rendered_template(words, template)
             yield from problems
+
+
+def _of_text(words: Words, path: Path, value: Any) -> Iterator[Problem]:
+    yield from _tried(words, path, partial(words.filled, value))
+
+
+def _of_expression(words: Words, path: Path, expression: str) -> Iterator[Problem]:
+    """Make out whatever in an expression does not depend on an answer."""
+    for part in known_parts(expression, words.variables):
+        yield from _tried(words, path, partial(part.render, words.variables))
+
+
+def _tried(words: Words, path: Path, render: Callable[[], object]) -> Iterator[Problem]:
+    at = words.folder.at(_FILE)
+    try:
+        render()
+    except (Unfit, UndefinedError) as error:
+        remedy = error.remedy if isinstance(error, Unfit) else "Correct the name."
+        yield Problem(at, path, words.masked(str(error)).rstrip("."), remedy)
+    except (TemplateError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        message = f"this cannot be rendered: {words.masked(str(error))}"
+        yield Problem(at, path, message.rstrip("."), "Correct it.")

@@ -1,7 +1,8 @@
 """Every key of an ``addon.yaml``, version ``lab.addon/v1``: add to it with care, never rename.
 
-This is the only list of keys, defaults and limits. The loader reads files by it, the JSON Schema for
-editors is written from it, and the descriptions are what a person sees while typing.
+With ``step_vocabulary`` and ``contract_vocabulary`` this is the only list of keys, defaults and limits.
+The loader reads files by it, the JSON Schema for editors is written from it, and the descriptions are what
+a person sees while typing.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from lab.catalog.contract_vocabulary import CONTRACT
+from lab.catalog.step_vocabulary import (
+    ADDON_NAME,
+    FILE,
+    LABEL,
+    NAME,
+    OBJECT,
+    PLACES,
+    PORT,
+    SENTENCE,
+    STEP,
+)
 from lab.document.format import Format, Kind
 from lab.document.shapes import (
-    Anything,
     Block,
     Boolean,
     Choice,
     Duration,
-    Either,
     Field,
     Free,
     Integer,
@@ -24,7 +35,7 @@ from lab.document.shapes import (
     Table,
     Text,
 )
-from lab.topology.vocabulary import NAME_LONGEST, NAME_PATTERN
+from lab.topology.vocabulary import NAME_PATTERN
 
 VERSION: Final = "lab.addon/v1"
 
@@ -42,8 +53,6 @@ POD_SECURITY: Final = ("privileged", "baseline", "restricted")
 
 WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "Job")
 
-VERBS: Final = ("request", "apply", "get", "exec", "delete")
-
 CHECK_TIMEOUT_S: Final = 60
 
 # Of an option that is a number and does not say otherwise.
@@ -53,119 +62,11 @@ HIGHEST: Final = 10**9
 SIZE: Final = Text(expected="a size such as 128Mi or 1Gi", sample="128Mi", pattern=SIZE_PATTERN)
 TEXT: Final = Text(expected="text", sample='"some text"', pattern=r"[\s\S]*")
 
-_name = Text(
-    expected="a name of lower-case letters, digits and inner dashes",
-    sample="app",
-    pattern=NAME_PATTERN,
-    longest=NAME_LONGEST,
-)
-_addon = replace(_name, sample="an-addon")
 # An option is written as `options.NAME` in templates.
 _option_name = Text(
     expected="a name of lower-case letters, digits and underscores", sample="tries", pattern="[a-z][a-z0-9_]*"
 )
-# RFC 1123, as Kubernetes has it: a subdomain for most objects, a label for namespaces and services.
-_object = Text(
-    expected="the name of a Kubernetes object",
-    sample="server",
-    pattern=r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?",
-    longest=253,
-)
-_label = replace(_object, pattern="[a-z0-9]([-a-z0-9]*[a-z0-9])?", longest=63)
-_sentence = Text(expected="a sentence", sample="What it does.")
 _word = Text(expected="a word", sample="Program", pattern=r"\S(.*\S)?")
-_file = Text(expected="a file of the addon's folder", sample="server.yaml.j2")
-_templated = Text(expected="text", sample='"{{ cluster.name }}"', pattern=r"[\s\S]+")
-_expression = Text(expected="an expression", sample="status == 200", pattern=r"[\s\S]+")
-_places = Either(_name, Sequence(_name))
-_port = Integer(1, 65535)
-
-_on = Field(
-    "on",
-    replace(_templated, expected="a role, any, or a cluster's name as a {{ template }}", sample="mgmt"),
-    "Where: a role, `any`, or a cluster's name as a template. Left out, the cluster that is checked.",
-    examples=("mgmt", "{{ cluster.name }}"),
-)
-_namespace = Field(
-    "namespace",
-    replace(_templated, sample="default"),
-    "Namespace. Left out, the addon's own.",
-    examples=("default",),
-)
-_template = Field("template", _file, "A template of the addon's folder.", required=True)
-
-
-def _verb(name: str, doc: str, *fields: Field) -> Field:
-    return Field(name, Block(name, fields), doc)
-
-
-_step = Block(
-    "a step",
-    (
-        _verb(
-            "request",
-            "Ask a service over HTTP, through the cluster's API server. Gives `status` and `result`.",
-            _on,
-            Field("service", _templated, "The service's name.", required=True),
-            _namespace,
-            Field("port", _port, "The service's port.", required=True),
-            Field(
-                "method",
-                Choice(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")),
-                "HTTP method.",
-                default="GET",
-            ),
-            Field("path", replace(_templated, sample="/"), "Path, with the query.", default="/"),
-            Field("headers", Anything(), "Headers: text by name."),
-            Field("body", Free("{}"), "Body: text as it is, anything else as JSON."),
-        ),
-        _verb(
-            "apply",
-            "Apply the objects of a template. Gives `status` and `result`, the API server's answer.",
-            _template,
-            _on,
-            Field("dry_run", Boolean(), "Have the API server decide, and change nothing.", default=False),
-        ),
-        _verb(
-            "get",
-            "Read from the Kubernetes API. Gives `status` and `result`.",
-            Field(
-                "path",
-                replace(_templated, sample="/api/v1/nodes"),
-                "Path of the API.",
-                required=True,
-                examples=("/api/v1/namespaces/default/secrets/x",),
-            ),
-            _on,
-        ),
-        _verb(
-            "exec",
-            "Run a command in one pod. Gives `result`, its output.",
-            Field(
-                "labels", _templated, "Label selector of the pod.", required=True, examples=("app=server",)
-            ),
-            Field("command", Sequence(_templated), "The command, word by word.", required=True),
-            _namespace,
-            Field("container", _templated, "The container, where the pod has several."),
-            _on,
-        ),
-        _verb("delete", "Delete the objects of a template, if they are there.", _template, _on),
-        Field(
-            "expect",
-            _expression,
-            "A Jinja2 expression that must be true, or the check has failed.",
-            examples=("status == 200",),
-        ),
-        Field(
-            "until",
-            _expression,
-            "A Jinja2 expression: the step is repeated until it is true, or the check's time is up.",
-            examples=("result.status.phase == 'Running'",),
-        ),
-    ),
-    one_of=VERBS,
-    at_most_one_of=("expect", "until"),
-)
 
 _upstream = Block(
     "upstream",
@@ -214,7 +115,7 @@ _option = Block(
             required=True,
         ),
         Field("default", Free("6h"), "What it is unless the topology says otherwise.", required=True),
-        Field("summary", _sentence, "What it does.", required=True),
+        Field("summary", SENTENCE, "What it does.", required=True),
         Field("values", Sequence(_word), "The words to choose from; with type choice."),
         Field(
             "lowest",
@@ -254,29 +155,29 @@ _check = Block(
     (
         Field(
             "id",
-            _name,
+            NAME,
             "Last part of the check's name, ADDON/CLUSTER/ID.",
             required=True,
             examples=("secret",),
         ),
-        Field("summary", _sentence, "What it proves, for a user.", required=True),
+        Field("summary", SENTENCE, "What it proves, for a user.", required=True),
         Field(
             "each",
-            _places,
+            PLACES,
             "Roles on each of whose clusters it is made, or `any`. Left out, where the addon is.",
         ),
         Field("timeout", Duration(), "Time for the whole check.", default=f"{CHECK_TIMEOUT_S}s"),
-        Field("steps", Sequence(_step), "What is done, in order; one verb each.", required=True),
+        Field("steps", Sequence(STEP), "What is done, in order; one verb each.", required=True),
     ),
 )
 
 _url = Block(
     "a URL",
     (
-        Field("name", _name, "What `open` calls it.", required=True, examples=("ui",)),
-        Field("service", _label, "The service behind it.", required=True),
-        Field("port", _port, "The service's port.", required=True),
-        Field("namespace", _label, "The service's namespace. Left out, the addon's own."),
+        Field("name", NAME, "What `open` calls it.", required=True, examples=("ui",)),
+        Field("service", LABEL, "The service behind it.", required=True),
+        Field("port", PORT, "The service's port.", required=True),
+        Field("namespace", LABEL, "The service's namespace. Left out, the addon's own."),
         Field("path", Text(expected="a path", sample="/", pattern=r"/\S*"), "Path to open.", default="/"),
         Field("user", _word, "Whom to log in as.", examples=("admin",)),
         Field(
@@ -297,11 +198,11 @@ ADDON: Final = Block(
     "an addon",
     (
         Field("version", Choice((VERSION,)), f"Version of this vocabulary: {VERSION}.", required=True),
-        Field("summary", _sentence, "What it is for, in one line.", required=True),
+        Field("summary", SENTENCE, "What it is for, in one line.", required=True),
         Field("upstream", _upstream, "The program that it installs. Left out where that is part of the lab."),
         Field(
             "on",
-            _places,
+            PLACES,
             "Where it goes unless the topology says otherwise: a role, a list of roles, or `any`.",
             required=True,
             examples=("mgmt", "app", ANY),
@@ -313,15 +214,19 @@ ADDON: Final = Block(
             default=False,
         ),
         Field(
-            "needs", Sequence(_addon), "Addons that must be in the lab and ready first, here or elsewhere."
+            "needs",
+            Sequence(ADDON_NAME),
+            "Addons that must be in the lab and ready first, here or elsewhere.",
         ),
-        Field("after", Sequence(_addon), "Addons that must be ready first if they are in the lab."),
+        Field("after", Sequence(ADDON_NAME), "Addons that must be ready first if they are in the lab."),
         Field(
-            "excludes", Sequence(_addon), "Addons that cannot be on the same cluster: they do the same work."
+            "excludes",
+            Sequence(ADDON_NAME),
+            "Addons that cannot be on the same cluster: they do the same work.",
         ),
         Field(
             "namespace",
-            _label,
+            LABEL,
             "Namespace of its objects that name none; made by us. Left out, the addon's name.",
         ),
         Field(
@@ -346,14 +251,14 @@ ADDON: Final = Block(
         ),
         Field(
             "templates",
-            Sequence(_file),
+            Sequence(FILE),
             "Files with objects, applied in order where the addon is. Those that end in .j2 are Jinja2 "
             "templates, others are taken as they are.",
             required=True,
         ),
         Field(
             "elsewhere",
-            Sequence(_file),
+            Sequence(FILE),
             "The same, applied on every other cluster of the lab: a global Service, so that it is reached.",
         ),
         Field(
@@ -363,14 +268,19 @@ ADDON: Final = Block(
                     "a workload",
                     (
                         Field("kind", Choice(WORKLOADS), "Kind of the workload.", required=True),
-                        Field("name", _object, "Its name.", required=True),
-                        Field("namespace", _label, "Its namespace. Left out, the addon's own."),
+                        Field("name", OBJECT, "Its name.", required=True),
+                        Field("namespace", LABEL, "Its namespace. Left out, the addon's own."),
                     ),
                 )
             ),
             "The workloads that must be ready before it is.",
         ),
         Field("checks", Sequence(_check), "What proves that it works for a user."),
+        Field(
+            "contracts",
+            Sequence(CONTRACT),
+            "What is claimed of it while another cluster is away, and what shows whether that is so.",
+        ),
         Field("urls", Sequence(_url), "What `open` can open."),
     ),
 )

@@ -235,9 +235,9 @@ def test_addons_are_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("LAB_ADDONS", str(CATALOG))
     commands.addons("", json=False)
     assert capsys.readouterr().out.splitlines() == [
-        "NAME    ON   VERSION  LICENCE     MEMORY  NEEDS  SUMMARY",
-        "broken  app  1        Apache-2.0  16Mi    -      Never becomes ready.",
-        "slow    app  1        Apache-2.0  16Mi    -      Becomes ready after a while.",
+        "NAME    ON   VERSION  LICENCE     MEMORY  NEEDS  CONTRACTS  SUMMARY",
+        "broken  app  1        Apache-2.0  16Mi    -      -          Never becomes ready.",
+        "slow    app  1        Apache-2.0  16Mi    -      -          Becomes ready after a while.",
     ]
 
 
@@ -264,6 +264,7 @@ def test_addons_of_a_topology_say_where_they_are(
         "memory_mib": 16,
         "needs": [],
         "after": [],
+        "contracts": {},
         "options": {"after": 20},
         "clusters": ["a", "b"],
     }
