@@ -38,7 +38,7 @@ def _step(values: Mapping[str, Any], namespace: str) -> Step:
     verb = next((each for each in VERBS if each in values), "get")
     defaults: dict[str, dict[str, Any]] = {
         "request": {"namespace": namespace, "method": "GET", "path": "/", "headers": {}, "body": None},
-        "apply": {"dry_run": False},
+        "apply": {"dry_run": False, "keep": False},
         "get": {},
         "exec": {"namespace": namespace, "container": ""},
         "delete": {},

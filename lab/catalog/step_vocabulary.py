@@ -88,6 +88,7 @@ STEP: Final = Block(
             _template,
             _on,
             Field("dry_run", Boolean(), "Have the API server decide, and change nothing.", default=False),
+            Field("keep", Boolean(), "Leave it there, whatever comes of the steps.", default=False),
         ),
         _verb(
             "get",

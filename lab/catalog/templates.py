@@ -41,9 +41,10 @@ IN_CHECKS: Final = (*NAMES, "nonce")
 IN_EXPRESSIONS: Final = (*IN_CHECKS, *_ANSWER)
 """What texts and expressions of checks know."""
 
-IN_CONTRACTS: Final = (*IN_CHECKS, "away")
+IN_CONTRACTS: Final = (*IN_CHECKS, "away", "run", "started", "acts")
 IN_CONTRACT_EXPRESSIONS: Final = (*IN_CONTRACTS, *_ANSWER)
-"""The same of contracts: ``away`` is the name of the cluster that is away."""
+"""The same of contracts: ``away`` is the name of the cluster that is away, ``run`` a word that only this
+experiment uses, ``started`` when it began (Unix seconds), ``acts`` what came of acts that are done."""
 
 IN_SERVICES: Final = (*NAMES, "away")
 """What a flow's service knows."""

@@ -30,6 +30,25 @@ _ADDRESS: Final = "192.0.2.1"
 _MORE: Final = {"nonce": "n0123456789abcdef"}
 
 
+class _Whatever:
+    """What an act has found: whatever is asked of it."""
+
+    def __getattr__(self, name: str) -> _Whatever:
+        return self
+
+    def __getitem__(self, name: object) -> _Whatever:
+        return self
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __str__(self) -> str:
+        return "0"
+
+
+_IN_CONTRACTS: Final = {**_MORE, "run": "run0123456789", "started": 0, "acts": _Whatever()}
+
+
 def require_renderable(topology: Topology, placed: Sequence[Placed]) -> None:
     """Render every addon on each of its clusters, and what its checks and contracts say.
 
@@ -98,7 +117,7 @@ def _of_contract(each: Placed, lab: LabView, contract: Contract, number: int) ->
     """Render a contract as if a cluster of its role were away, and all others asked."""
     others = [cluster for cluster in lab.clusters if cluster.name != each.cluster] or [*lab.clusters]
     away = next((cluster for cluster in others if cluster.role == contract.away), others[0]).name
-    words = Words(each, lab, more=_MORE | {"away": away})
+    words = Words(each, lab, more=_IN_CONTRACTS | {"away": away})
     path: Path = ("contracts", number)
     parts: dict[str, Sequence[Series | Act]] = {"series": contract.series, "acts": contract.acts}
     for key, things in parts.items():

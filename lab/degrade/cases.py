@@ -149,9 +149,9 @@ def choose(known: Sequence[Told], wanted: Collection[str]) -> list[Told]:
     ]
 
 
-def bind(topology: Topology, told: Sequence[Told], away: Away, *, addons: Collection[str]) -> tuple[
-    list[Case], list[Skipped]
-]:
+def bind(
+    topology: Topology, told: Sequence[Told], away: Away, *, addons: Collection[str]
+) -> tuple[list[Case], list[Skipped]]:
     """What is judged, and what is not. ``addons`` are those that the lab has."""
     cases: list[Case] = []
     skipped: list[Skipped] = []
@@ -168,9 +168,7 @@ def bind(topology: Topology, told: Sequence[Told], away: Away, *, addons: Collec
     return cases, skipped
 
 
-def _beside_the_point(
-    topology: Topology, told: Told, away: Away, addons: Collection[str]
-) -> str:
+def _beside_the_point(topology: Topology, told: Told, away: Away, addons: Collection[str]) -> str:
     contract = told.contract
     lacking = [need for need in contract.needs if need not in addons]
     if lacking:
@@ -178,7 +176,8 @@ def _beside_the_point(
     role = topology.cluster(away.cluster).role
     if contract.away not in (ANY, role):
         return f"it is about life without a cluster of role {contract.away}; {away.cluster} is {role}"
-    if away.component and away.component not in contract.needs:
+    tellers = {each.addon.name for each in told.homes.values()}
+    if away.component and away.component not in {*contract.needs, *tellers}:
         return f"it does not rest on {away.component}"
     return ""
 
@@ -203,7 +202,9 @@ def _judged(topology: Topology, told: Told) -> list[Cluster]:
     if not each:
         return [cluster for cluster in topology.clusters if cluster.name in told.homes]
     return [
-        cluster for cluster in topology.clusters if ANY in each or cluster.role in each or cluster.name in each
+        cluster
+        for cluster in topology.clusters
+        if ANY in each or cluster.role in each or cluster.name in each
     ]
 
 

@@ -208,7 +208,11 @@ def _versions(workspace: Workspace, installed: Installed) -> dict[str, str]:
     return {
         "lab": __version__,
         "Kubernetes": ", ".join(sorted(kubernetes)),
-        **({"Cilium": programs()["cilium"].version.removeprefix("v")} if workspace.topology.mesh.kind == "cilium" else {}),
+        **(
+            {"Cilium": programs()["cilium"].version.removeprefix("v")}
+            if workspace.topology.mesh.kind == "cilium"
+            else {}
+        ),
         **{
             each.addon.upstream.name: each.addon.upstream.version
             for each in installed.placed

@@ -21,8 +21,8 @@ from lab.clients.kube import Kube
 from lab.degrade.cases import Case
 from lab.degrade.history import Recorder
 from lab.degrade.probers import Listener
-from lab.platform.check import nonce
 from lab.errors import LabError
+from lab.platform.check import nonce
 from lab.platform.steps import Applied, Attempted, Doer
 
 log = logging.getLogger(__name__)
@@ -94,9 +94,7 @@ class Sampler:
 
     def act(self, phase: Phase, *, started: float) -> list[Future[None]]:
         """Do every act of ``phase``, which began at ``started`` (monotonic), each at its time."""
-        due = [
-            (case, act) for case in self.cases for act in case.contract.acts if act.during == phase
-        ]
+        due = [(case, act) for case in self.cases for act in case.contract.acts if act.during == phase]
         if not due:
             return []
         pool = ThreadPoolExecutor(max_workers=len(due), thread_name_prefix="act")

@@ -26,9 +26,7 @@ def told(topology: Topology, placed: Iterable[Placed]) -> list[Told]:
         if each.part == "home":
             addons[each.addon.name] = each.addon
             homes.setdefault(each.addon.name, {})[each.cluster] = each
-    found = [
-        Told(contract, homes[name]) for name, addon in addons.items() for contract in addon.contracts
-    ]
+    found = [Told(contract, homes[name]) for name, addon in addons.items() for contract in addon.contracts]
     return sorted(found, key=lambda each: (each.contract.control_of or each.contract.id, each.contract.id))
 
 

@@ -72,7 +72,9 @@ class Verdict:
         }
 
 
-def together(contract: str, claim: str, clusters: Sequence[ClusterVerdict], *, control_of: str = "") -> Verdict:
+def together(
+    contract: str, claim: str, clusters: Sequence[ClusterVerdict], *, control_of: str = ""
+) -> Verdict:
     """The verdict on a contract from those on its clusters; ``clusters`` is not empty."""
     worst = min(clusters, key=lambda each: WORST_FIRST.index(each.word))
     alike = [each.cluster for each in clusters if each.word == worst.word]

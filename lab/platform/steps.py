@@ -108,7 +108,6 @@ class Doer:
         redactor = Redactor(attempt.words.secrets)
         return Attempted(ok, redactor.text(evidence), seconds, redactor.tree(seen))
 
-
     def remove(self, applied: Applied) -> None:
         """Delete the objects of a template that was applied, if they are there. Raises what the API says."""
         words = Words(applied.placed, self.lab, cluster=applied.cluster, more=applied.more)

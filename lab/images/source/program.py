@@ -21,7 +21,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from lab.clients import process
 from lab.clients.lock import one_at_a_time
 from lab.errors import HostError, ProvisionError
 from lab.images.recipe import Program
@@ -137,9 +136,7 @@ def _make(
     (work / "out" / "build.json").write_text(json.dumps(record, indent=1))
 
 
-def _compile(
-    program: Program, work: Path, tool: GoTool, *, cache: Path, say: Callable[[str], None]
-) -> None:
+def _compile(program: Program, work: Path, tool: GoTool, *, cache: Path, say: Callable[[str], None]) -> None:
     """Compile the program's packages into ``work/out/bin``, and keep what the recipe keeps."""
     source = tool.download(program)
     if program.layout != "files":
