@@ -19,11 +19,12 @@ DOMAIN = "cluster.local"
 
 @dataclass(frozen=True)
 class Told:
-    """A contract, and the addon that tells it, as it is on one of its clusters."""
+    """A contract, and the addon that tells it."""
 
     contract: Contract
+    teller: str
     homes: Mapping[str, Placed]
-    """The addon where it is, by cluster; not empty."""
+    """The addon where it is, by cluster; empty where the lab does not have it."""
 
     def placed(self, cluster: str) -> Placed:
         """The addon as it is on ``cluster``, or else where it is first."""
@@ -171,13 +172,12 @@ def bind(
 def _beside_the_point(topology: Topology, told: Told, away: Away, addons: Collection[str]) -> str:
     contract = told.contract
     lacking = [need for need in contract.needs if need not in addons]
-    if lacking:
-        return f"the lab has no {listed(lacking)}"
+    if lacking or not told.homes:
+        return f"the lab has no {listed(lacking if told.homes else [told.teller])}"
     role = topology.cluster(away.cluster).role
     if contract.away not in (ANY, role):
         return f"it is about life without a cluster of role {contract.away}; {away.cluster} is {role}"
-    tellers = {each.addon.name for each in told.homes.values()}
-    if away.component and away.component not in {*contract.needs, *tellers}:
+    if away.component and away.component not in {*contract.needs, told.teller}:
         return f"it does not rest on {away.component}"
     return ""
 
@@ -201,11 +201,7 @@ def _judged(topology: Topology, told: Told) -> list[Cluster]:
     each = told.contract.each
     if not each:
         return [cluster for cluster in topology.clusters if cluster.name in told.homes]
-    return [
-        cluster
-        for cluster in topology.clusters
-        if ANY in each or cluster.role in each or cluster.name in each
-    ]
+    return list(topology.clusters if ANY in each else topology.of_roles(each))
 
 
 def _streams(topology: Topology, contract: Contract, cluster: Cluster, away: Away) -> Iterator[Stream]:

@@ -12,6 +12,7 @@ from threading import Event
 from typing import Any, Final
 
 from lab import __version__, console, state
+from lab.addons import catalog
 from lab.catalog.place import Placed
 from lab.clients import docker
 from lab.degrade import faults
@@ -64,7 +65,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
         kind = faults.kind(request.fault)
         cluster, component = faults.target(workspace.topology, request.target, kind, installed.placed)
         away = Away(cluster, component.addon.name if component else "")
-        chosen = choose(told(workspace.topology, installed.placed), request.contracts)
+        chosen = choose(told(workspace.topology, installed.placed, catalog(settings)), request.contracts)
         cases, skipped = bind(
             workspace.topology, chosen, away, addons={each.addon.name for each in installed.placed}
         )
@@ -205,14 +206,11 @@ def _folder(settings: Settings, what: str) -> Path:
 
 def _versions(workspace: Workspace, installed: Installed) -> dict[str, str]:
     kubernetes = {cluster.kubernetes for cluster in workspace.topology.clusters}
+    mesh = programs()["cilium"].version.removeprefix("v")
     return {
         "lab": __version__,
         "Kubernetes": ", ".join(sorted(kubernetes)),
-        **(
-            {"Cilium": programs()["cilium"].version.removeprefix("v")}
-            if workspace.topology.mesh.kind == "cilium"
-            else {}
-        ),
+        **({"Cilium": mesh} if workspace.topology.mesh.kind == "cilium" else {}),
         **{
             each.addon.upstream.name: each.addon.upstream.version
             for each in installed.placed

@@ -199,9 +199,11 @@ class Experiment:
                 latest = self._sampler.latest.get(f"{case.id}/{series.id}")
                 if latest is None or not latest.ok:
                     found.append(f"{case.id}/{series.id}: {latest.error if latest else 'no sample yet'}")
-            for stream in case.streams:
-                if not self._sampler.made.get(f"{case.id}/{stream.id}/new"):
-                    found.append(f"{case.id}/{stream.id}: no requests yet")
+            found += [
+                f"{case.id}/{stream.id}: no requests yet"
+                for stream in case.streams
+                if not self._sampler.made.get(f"{case.id}/{stream.id}/new")
+            ]
         return found
 
     def _still_there(self) -> str | None:

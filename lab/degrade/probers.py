@@ -31,7 +31,7 @@ _GONE_S = 120.0
 
 @dataclass(frozen=True)
 class Route:
-    """A flow as a cluster's prober makes it: qualified id, full name of the service, seconds between requests."""
+    """A flow as a cluster's prober makes it: qualified id, the service's full name, seconds in between."""
 
     id: str
     host: str

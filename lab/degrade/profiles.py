@@ -12,7 +12,7 @@ from lab.errors import InputError
 
 @dataclass(frozen=True)
 class Profile:
-    """Seconds: of the baseline; of the outage, once it is seen; at most until all is back; at least to settle.
+    """Seconds: of the baseline; of the outage, once seen; at most until all is back; at least to settle.
 
     ``scaled`` says what is shorter than in the life that it stands for; empty where nothing is.
     """
@@ -34,8 +34,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
             hold=90,
             recover=300,
             settle=15,
-            scaled="The outage lasts 90 s: shorter than what any buffer or retry by itself endures (Promtail's ten "
-            "tries take 4 to 9 minutes, the agent's log is cut every 2 hours). That these limits are not "
+            scaled="The outage lasts 90 s: shorter than what buffers and retries endure by themselves (Promtail's "
+            "ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours). That these limits were not "
             "reached says nothing of them.",
         ),
         Profile("standard", baseline=60, hold=720, recover=600, settle=60),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from lab.catalog.addon import Addon, Upstream
+from lab.catalog.addon import Addon, Catalog, Upstream
 from lab.catalog.contract_load import load_contracts
 from lab.catalog.place import Placed
 from lab.degrade.cases import Told
@@ -18,24 +18,30 @@ MESH: Final = "mesh"
 _FOLDER: Final = Path(__file__).resolve().parent.parent / "mesh" / "contracts"
 
 
-def told(topology: Topology, placed: Iterable[Placed]) -> list[Told]:
-    """Every contract that can be asked about in a lab, the mesh's first, in the order of their ids."""
+def told(topology: Topology, placed: Iterable[Placed], catalog: Catalog) -> list[Told]:
+    """Every contract that there is, in the order of their ids: the mesh's, and every addon's.
+
+    ``placed`` is what the lab has; of other addons of the ``catalog`` nothing can be judged.
+    """
+    mesh = _mesh()
     homes: dict[str, dict[str, Placed]] = {}
-    addons: dict[str, Addon] = {}
-    for each in (*_mesh(topology), *placed):
+    if topology.mesh.kind != "none":
+        homes[MESH] = {each.name: Placed(mesh, each.name, "home", {}, ()) for each in topology.clusters}
+    for each in placed:
         if each.part == "home":
-            addons[each.addon.name] = each.addon
             homes.setdefault(each.addon.name, {})[each.cluster] = each
-    found = [Told(contract, homes[name]) for name, addon in addons.items() for contract in addon.contracts]
+    found = [
+        Told(contract, addon.name, homes.get(addon.name, {}))
+        for addon in (mesh, *catalog.addons.values())
+        for contract in addon.contracts
+    ]
     return sorted(found, key=lambda each: (each.contract.control_of or each.contract.id, each.contract.id))
 
 
-def _mesh(topology: Topology) -> list[Placed]:
-    """The mesh, as if it were an addon of every cluster: its contracts' texts are then read as all are."""
-    if topology.mesh.kind == "none":
-        return []
+def _mesh() -> Addon:
+    """The mesh, as if it were an addon: its contracts' texts are then read as all are."""
     path = _FOLDER / "contracts.yaml"
-    addon = Addon(
+    return Addon(
         name=MESH,
         folder=_FOLDER,
         shown="lab/mesh/contracts",
@@ -47,4 +53,3 @@ def _mesh(topology: Topology) -> list[Placed]:
         images=(IMAGE,),
         contracts=load_contracts(path.read_bytes(), file="lab/mesh/contracts/contracts.yaml"),
     )
-    return [Placed(addon, cluster.name, "home", {}, ()) for cluster in topology.clusters]

@@ -90,7 +90,7 @@ def together(
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
-    """0 all as it should be, 1 a contract failed or a negative control did not, 5 something cannot be told."""
+    """0: all as it should be; 1: a contract failed or a control did not; 5: something cannot be told."""
     if any(each.surprising for each in verdicts):
         return 1
     if any(each.word == "inconclusive" for each in verdicts):

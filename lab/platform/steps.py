@@ -89,7 +89,8 @@ class Doer:
         """Do ``steps`` of an addon on ``cluster``, within ``timeout`` seconds; never raises a LabError.
 
         ``more`` is what their texts know besides, ``value`` an expression over the last outcome. With
-        ``leave`` what they applied stays, and is added there, for :meth:`remove`; else it is gone afterwards, whatever came of it.
+        ``leave`` what they applied stays, and is added there, for :meth:`remove`; else it is gone
+        afterwards, whatever came of it.
         """
         started = time.monotonic()
         seen: Any = None

@@ -74,7 +74,7 @@ class Provider(Protocol):
         ...
 
     def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:
-        """Take the running nodes of ``cluster`` away: killed, shut down, or frozen; :meth:`start` undoes it."""
+        """Take the running nodes away: killed, shut down, or frozen. :meth:`start` undoes it."""
         ...
 
     def run_on(

@@ -1,9 +1,9 @@
 """The go tool, with caches of its own, and the standard library that every program begins with.
 
-What a program compiles is thrown away with it. The standard library is the same for all of them, and without
-this each compiled it anew: it is compiled once for each version of Go, kept (it takes about SIZE), and put into
-each program's build cache by hard links. Go finds entries by the content of what they are made of, writes none
-anew that is there, and so never changes one that is shared (go help cache).
+What a program compiles is thrown away with it. The standard library is the same for all of them, and
+each would compile it anew: it is compiled once for each version of Go, kept, and put into each program's
+build cache by hard links. Go finds entries by the content of what they are made of, writes none anew that
+is there, and so never changes one that is shared (go help cache).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _KEPT = "compiled"
 
 
 class GoTool:
-    """The go tool with caches of its own, so that nothing of the user's is read or filled."""
+    """The go tool with caches of its own, so that nothing of the user's is read or filled.
+
+    Called, it returns what it printed. Raises :class:`lab.clients.process.CommandError`.
+    """
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class GoTool:
         if not self._env["GOENV"]:
             del self._env["GOENV"]
 
-    def __call__(
+    def __call__(  # noqa: D102  # see the class
         self, *words: str | Path, cwd: Path | None = None, on_line: Callable[[str], None] | None = None
     ) -> str:
         return process.run(
@@ -73,6 +76,7 @@ class GoTool:
         ).stdout
 
     def version(self) -> str:
+        """The version of Go, as ``go1.26.0``."""
         return self("env", "GOVERSION").strip()
 
     def download(self, program: Program) -> Path:
@@ -112,6 +116,7 @@ class GoTool:
             )
 
     def build(self, program: Program, place: Path, target: Path, *, say: Callable[[str], None]) -> None:
+        """Compile the program's packages, from the module in ``place``, into binaries in ``target``."""
         target.mkdir(parents=True)
         prefix = program.module if program.layout == "wrapper" and not program.main else "."
         packages = {

@@ -223,7 +223,9 @@ def test_what_is_built_is_not_built_again(cache: Path, go: FakeGo) -> None:
 
 def test_the_standard_library_is_compiled_once(cache: Path, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
-    go = FakeGo(tmp_path / "listing", build=f'ls "$GOCACHE" "$GOCACHE"/ab >>{seen}; echo more >"$GOCACHE/ab/new"')
+    go = FakeGo(
+        tmp_path / "listing", build=f'ls "$GOCACHE" "$GOCACHE"/ab >>{seen}; echo more >"$GOCACHE/ab/new"'
+    )
     made(PROGRAM, cache, go)
     made(replace(PROGRAM, version="v1.2.4"), cache, go)
     assert go.calls().count("build std") == 1
