@@ -34,9 +34,9 @@ PROFILES: Final[Mapping[str, Profile]] = {
             hold=90,
             recover=300,
             settle=15,
-            scaled="The outage lasts 90 s: shorter than what buffers and retries endure by themselves (Promtail's "
-            "ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours). That these limits were not "
-            "reached says nothing of them.",
+            scaled="The outage lasts 90 s, which is shorter than what buffers and retries endure by "
+            "themselves (Promtail's ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours): "
+            "that these limits were not reached says nothing of them.",
         ),
         Profile("standard", baseline=60, hold=720, recover=600, settle=60),
         # As long as the article says that metrics (2.7 h) and secrets (1 h) endure, and more.

@@ -15,7 +15,6 @@ from lab.settings import from_environment
 from lab.topology.model import Topology
 from tests.unit import labs
 
-
 CATALOG = catalog(from_environment())
 
 

@@ -229,7 +229,7 @@ def test_the_standard_library_is_compiled_once(cache: Path, tmp_path: Path) -> N
     made(PROGRAM, cache, go)
     made(replace(PROGRAM, version="v1.2.4"), cache, go)
     assert go.calls().count("build std") == 1
-    # Both began with it, and the second with nothing of the first; Go's note of its clean-up is each one's own.
+    # Both began with it, and the second with nothing of the first; Go's note of a clean-up is not shared.
     assert seen.read_text().split().count("ab12-d") == 2
     assert "new" not in seen.read_text().split()
     assert "trim.txt" not in seen.read_text().split()
