@@ -209,7 +209,7 @@ CONTRACT: Final = Block(
         Field(
             "judgements",
             Sequence(_judgement),
-            "What makes the claim true; one of answers, silent, same, returns and holds each.",
+            "What makes the claim true; each is one of answers, silent, same, returns and holds.",
             required=True,
         ),
     ),

@@ -25,10 +25,10 @@ _THINGS: Final = ("series", "flows", "acts")
 """What has an id in a contract; of all of these together each has another one."""
 
 _OF_ALL: Final = {
-    "answers": "series or flow",
-    "silent": "series or flow",
-    "same": "series",
-    "returns": "series",
+    "answers": ("series", "flow"),
+    "silent": ("series", "flow"),
+    "same": ("series",),
+    "returns": ("series",),
 }
 """What a rule that names something can be of."""
 
@@ -144,7 +144,8 @@ def control_problems(documents: Collection[Document], known: Collection[str]) ->
             wanted = (contract or {}).get("control_of")
             if wanted is not None and wanted not in known:
                 path = ("contracts", number, "control_of")
-                remedy = one_of(wanted, known, none="Name the contract that must fail.")
+                others = [each for each in known if each != contract.get("id")]
+                remedy = one_of(wanted, others, none="Name the contract that must fail.")
                 yield Problem(document.at(path), path, f'there is no contract "{wanted}"', remedy)
 
 
@@ -253,12 +254,16 @@ class _Written:
         wanted = _OF_ALL[rule]
         if kind is None:
             known = self._ids("series") + (self._ids("flows") if "flow" in wanted else [])
-            yield self._problem(path, f'there is no {wanted} "{id}"', one_of(id, known, none="Add one."))
+            yield self._problem(
+                path, f'there is no {" or ".join(wanted)} "{id}"', one_of(id, known, none="Add one.")
+            )
         elif kind == "acts":
-            message = f'{rule} is of a {wanted}, and "{id}" is an act'
+            message = f'{rule} is of a {" or a ".join(wanted)}, and "{id}" is an act'
             yield self._problem(path, message, "Judge it with holds, for instance acts.ID.ok.")
         elif kind == "flows" and "flow" not in wanted:
-            yield self._problem(path, f'{rule} is of a {wanted}, and "{id}" is a flow', "Name a series.")
+            yield self._problem(
+                path, f'{rule} is of a {" or a ".join(wanted)}, and "{id}" is a flow', "Name a series."
+            )
         elif rule == "same" and not any(
             each.get("id") == id and "value" in each for _, each in self._entries("series")
         ):

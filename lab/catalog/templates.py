@@ -230,11 +230,11 @@ def known_parts(expression: str, known: Collection[str]) -> Iterator[Template]:
     while waiting:
         node = waiting.pop(0)
         names = {each.name for each in (node, *node.find_all(nodes.Name)) if isinstance(each, nodes.Name)}
-        if isinstance(node, nodes.Expr) and names and names <= {*known, *language.globals}:
+        if not isinstance(node, nodes.Expr) or not names <= {*known, *language.globals}:
+            waiting += node.iter_child_nodes()
+        elif not isinstance(node, nodes.Const):
             part = nodes.Template([nodes.Output([node], lineno=1)], lineno=1)
             yield Template.from_code(language, language.compile(part), language.make_globals(None))
-        else:
-            waiting += node.iter_child_nodes()
 
 
 def _parsed(expression: str) -> nodes.Template:

@@ -138,14 +138,15 @@ def test_the_slow_one_takes_as_long_as_it_is_told(tmp_path: Path) -> None:
 
 def test_the_addon_of_the_documentation_can_be_rendered(tmp_path: Path) -> None:
     text = (PROJECT / "docs" / "addons.md").read_text(encoding="utf-8")
-    addon, template, _ = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    addon, template, _, contracts = re.findall(r"^```yaml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     [program] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     home = tmp_path / "addons" / "hello"
     home.mkdir(parents=True)
-    for name, content in (("addon.yaml", addon), ("hello.yaml.j2", template), ("hello.py", program)):
+    for name, content in (("addon.yaml", addon + contracts), ("hello.yaml.j2", template), ("hello.py", program)):
         (home / name).write_text(content, encoding="utf-8")
     catalog = load_catalog(tmp_path / "addons", images=images())
     topology = hub_with(tmp_path, used=["hello"])
     placed = place(topology, catalog)
     require_renderable(topology, placed)
     assert [each.cluster for each in placed] == ["app1", "app2"]
+    assert [each.id for each in placed[0].addon.contracts] == ["H1"]

@@ -7,20 +7,29 @@ import jsonschema
 import pytest
 import yaml
 
-from lab.catalog.schema import schema_text
+from lab.catalog.schema import contracts_schema_text, schema_text
 from lab.settings import PROJECT
+from tests.unit.catalog.test_contracts import CONTRACTS, MESH
 from tests.unit.catalog.test_load import FULL
 
 SCHEMA: dict[str, Any] = json.loads(schema_text())
+OF_CONTRACTS: dict[str, Any] = json.loads(contracts_schema_text())
 
 
-def test_it_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+@pytest.mark.parametrize("schema", [SCHEMA, OF_CONTRACTS], ids=["addon", "contracts"])
+def test_it_is_a_schema(schema: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 def test_it_is_current() -> None:
     # To renew it: python -c 'from lab.catalog.schema import schema_text as t; print(t(), end="")'
     assert (PROJECT / "addons" / "addon.schema.json").read_text(encoding="utf-8") == schema_text()
+
+
+def test_that_of_contracts_is_current() -> None:
+    # To renew it: the same with contracts_schema_text.
+    path = PROJECT / "lab" / "mesh" / "contracts" / "contracts.schema.json"
+    assert path.read_text(encoding="utf-8") == contracts_schema_text()
 
 
 class Yaml12(yaml.SafeLoader):
@@ -33,12 +42,14 @@ Yaml12.yaml_implicit_resolvers = {
 }
 
 
-def is_valid(text: str) -> bool:
-    return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(yaml.load(text, Loader=Yaml12)))
+def is_valid(text: str, schema: dict[str, Any] = SCHEMA) -> bool:
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(yaml.load(text, Loader=Yaml12)))
 
 
 def test_it_accepts_what_the_loader_does() -> None:
     assert is_valid(FULL)
+    assert is_valid(FULL + CONTRACTS)
+    assert is_valid(MESH.decode(), OF_CONTRACTS)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +72,25 @@ def test_it_accepts_what_the_loader_does() -> None:
 def test_it_refuses_what_the_loader_does(old: str, new: str) -> None:
     assert old in FULL
     assert not is_valid(FULL.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("id: C3-deleted", "id: c3-deleted"),
+        ("during: settle", "during: outage"),
+        ("phases: [hold, recover]", "phases: hold"),
+        ("per_second: 50", "per_second: 51"),
+        ("to: others", "to: other"),
+        ("same: secret", "same: secret, silent: store"),
+        ("same: secret, ", ""),
+        ("within: 2m, ", ""),
+        ("silent: store", "silent: store, lost: 1"),
+        ("    fails: They are deleted.\n", ""),
+        ("says: it is there", "say: it is there"),
+        ("every: 2s", "every: 2"),
+    ],
+)
+def test_it_refuses_contracts_as_the_loader_does(old: str, new: str) -> None:
+    assert old in CONTRACTS
+    assert not is_valid(FULL + CONTRACTS.replace(old, new))

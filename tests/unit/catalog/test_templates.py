@@ -8,7 +8,14 @@ import pytest
 import yaml
 from jinja2 import UndefinedError
 
-from lab.catalog.templates import Folder, environment, expression_fault, text_fault
+from lab.catalog.templates import (
+    Folder,
+    environment,
+    expression_fault,
+    expression_paths,
+    known_parts,
+    text_fault,
+)
 from lab.document.scalars import Unfit
 
 
@@ -63,6 +70,36 @@ def test_an_expression_compiles_or_says_why() -> None:
 def test_a_text_compiles_or_says_why() -> None:
     assert text_fault("/v1/{{ nonce }}") == ""
     assert "unexpected end of template" in text_fault("/v1/{{ nonce")
+
+
+@pytest.mark.parametrize(
+    ("expression", "paths"),
+    [
+        ("acts.refresh.ok", {("acts", "refresh"), ("acts", "refresh", "ok")}),
+        ("not a['b-c'].d or a['b-c'].e > 1", {("a", "b-c"), ("a", "b-c", "d"), ("a", "b-c", "e")}),
+        ("a[b.c].d | default(e.f)", {("b", "c"), ("e", "f")}),
+        ("a[0].b", set()),
+        ("f(a).b", set()),
+        ("a", set()),
+    ],
+)
+def test_what_an_expression_names_outright(expression: str, paths: set[tuple[str, ...]]) -> None:
+    assert set(expression_paths(expression)) == paths
+
+
+@pytest.mark.parametrize(
+    ("expression", "made"),
+    [
+        ("known ~ 1", ["k1"]),
+        ("status == 200 and result.x == known ~ 1", ["k1"]),
+        ("result[known] ~ (known | upper)", ["K", "k"]),
+        ("'a' | upper == result", ["A"]),
+        ("result | default(range(2) | list)", ["[0, 1]"]),
+        ("status == 200", []),
+    ],
+)
+def test_parts_of_an_expression_that_wait_for_no_answer(expression: str, made: list[str]) -> None:
+    assert sorted(part.render(known="k") for part in known_parts(expression, ["known"])) == made
 
 
 def test_files_are_read_from_the_folder_and_below_it(tmp_path: Path) -> None:
