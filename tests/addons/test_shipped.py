@@ -142,7 +142,11 @@ def test_the_addon_of_the_documentation_can_be_rendered(tmp_path: Path) -> None:
     [program] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     home = tmp_path / "addons" / "hello"
     home.mkdir(parents=True)
-    for name, content in (("addon.yaml", addon + contracts), ("hello.yaml.j2", template), ("hello.py", program)):
+    for name, content in (
+        ("addon.yaml", addon + contracts),
+        ("hello.yaml.j2", template),
+        ("hello.py", program),
+    ):
         (home / name).write_text(content, encoding="utf-8")
     catalog = load_catalog(tmp_path / "addons", images=images())
     topology = hub_with(tmp_path, used=["hello"])

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import copy
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from lab.catalog.addon import Step
 from lab.catalog.contract import Act, Contract, Flow, Judgement, Series
@@ -313,6 +318,34 @@ def test_what_is_no_file_of_contracts_is_refused(text: bytes, problem: str) -> N
     with pytest.raises(InputError) as caught:
         load_contracts(text, file="contracts.yaml")
     assert caught.value.details.startswith(problem)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ())
+    )
+    for key, inner in entries:
+        yield (*path, key)
+        yield from places(inner, (*path, key))
+
+
+def test_whatever_is_left_out_is_told_or_has_a_default() -> None:
+    whole = yaml.safe_load(MESH)
+    refused = []
+    for path in places(whole):
+        cut = copy.deepcopy(whole)
+        *way, last = path
+        inner = cut
+        for key in way:
+            inner = inner[key]
+        del inner[last]
+        try:
+            load_contracts(json.dumps(cut).encode(), file="contracts.yaml")
+        except InputError:
+            refused.append(".".join(map(str, path)))
+    # What is named elsewhere may not go: the service knows `to`, and the flow is judged.
+    assert {"version", "contracts.0.flows.0.to", "contracts.0.flows.0.id"}.issubset(refused)
+    assert not {"contracts.0.each", "contracts.0.acts"}.intersection(refused)
 
 
 def test_templates_and_images_of_the_meshs_own_are_looked_for_where_there_is_a_folder(full: Path) -> None:
