@@ -13,6 +13,7 @@ from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.images.catalog import catalog as images
 from lab.images.files import kept
+from lab.mesh.claims import mesh
 from lab.settings import Settings
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES
@@ -28,7 +29,8 @@ def catalog(settings: Settings) -> Catalog:
 
 @cache
 def _catalog(folder: Path) -> Catalog:
-    return load_catalog(folder, images=images(), kept=kept())
+    contracts = [each.id for each in mesh().contracts]
+    return load_catalog(folder, images=images(), kept=kept(), contracts=contracts)
 
 
 def clusters_of(topology: str, found: Catalog) -> Clusters:

@@ -148,7 +148,8 @@ def _of_text(words: Words, path: Path, value: Any) -> Iterator[Problem]:
 
 def _of_expression(words: Words, path: Path, expression: str) -> Iterator[Problem]:
     """Make out whatever in an expression does not depend on an answer."""
-    for part in known_parts(expression, words.variables):
+    # Of what acts have found nothing can be made out before they are done.
+    for part in known_parts(expression, words.variables.keys() - {"acts"}):
         yield from _tried(words, path, partial(part.render, words.variables))
 
 

@@ -159,7 +159,8 @@ class Recorder:
         }
         line = json.dumps(record, separators=(",", ":"))
         self._lines.append(line)
-        print(line, flush=True)  # noqa: T201
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def _named(error: BaseException) -> str:

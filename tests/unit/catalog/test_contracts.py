@@ -163,7 +163,9 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
                 during="hold",
                 after=5.0,
                 timeout=30.0,
-                steps=(Step("apply", {"on": "", "dry_run": False, "template": "refresh.yaml.j2"}),),
+                steps=(
+                    Step("apply", {"on": "", "dry_run": False, "keep": False, "template": "refresh.yaml.j2"}),
+                ),
                 value="result.kind",
             ),
             Act(

@@ -100,7 +100,7 @@ def test_steps_have_their_defaults_filled_in(full: Path) -> None:
         },
         expect="status == 200",
     )
-    assert apply.arguments == {"template": "probe.yaml.j2", "on": "app", "dry_run": True}
+    assert apply.arguments == {"template": "probe.yaml.j2", "on": "app", "dry_run": True, "keep": False}
     assert get.until == "result.data.value | b64decode == nonce"
     assert execute.arguments["command"] == ["a", "b"]
     assert delete == Step("delete", {"template": "probe.yaml.j2", "on": ""})
