@@ -43,11 +43,11 @@ addons:
 
 SIDES = {
     "agents": (("prometheus-agent", "prometheus"), ("promtail", "promtail")),
-    "whole": (("local-prometheus", "prometheus"), ("local-loki", "loki")),
+    "whole": (("local-prometheus", "prometheus"), ("local-loki", "local-loki")),
 }
 """Namespace and container of what counts on each side."""
 
-BESIDE = ("local-promtail", "promtail")
+BESIDE = ("local-promtail", "local-promtail")
 
 
 def measure() -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lab import console
 from lab.degrade import degrade as story
@@ -60,14 +61,13 @@ def report(*, run: str, compare: str, every: bool, json: bool) -> None:
         from lab.degrade.report import compare as comparison
 
         other = _find(settings, compare)
-        differences = comparison.compare(
-            (story.read(folder / story.HISTORY), story.judged(folder)),
-            (story.read(other / story.HISTORY), story.judged(other)),
-        )
+        for each in (folder, other):
+            story.judged(each)
+        compared = comparison.compare(_document(folder), _document(other))
         if json:
-            console.out_json(differences.as_json())
+            console.out_json(compared.as_json())
         else:
-            console.out(differences.text(width=_width()))
+            console.out(compared.text())
         return
     verdicts = story.judged(folder)
     _print(folder, verdicts, json=json)
@@ -76,12 +76,16 @@ def report(*, run: str, compare: str, every: bool, json: bool) -> None:
 
 def _print(folder: Path, verdicts: Sequence[Verdict], *, json: bool) -> None:
     if json:
-        console.out_json(jsons.loads((folder / "verdict.json").read_text(encoding="utf-8")))
+        console.out_json(_document(folder))
         return
     console.out(render_table(verdicts, width=_width(), colour=console.is_coloured(sys.stdout)))
     console.out()
     console.out(f"Report: {folder / 'report.html'}")
     console.out(str(folder))
+
+
+def _document(folder: Path) -> Any:
+    return jsons.loads((folder / "verdict.json").read_text(encoding="utf-8"))
 
 
 def _width() -> int:

@@ -20,6 +20,7 @@ from typing import Any
 from lab import observe
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
+from lab.degrade import faults
 from lab.errors import LabError
 from lab.images.catalog import catalog
 from lab.installed import placed
@@ -148,6 +149,7 @@ def look(settings: Settings, topology: str, *, name: str | None) -> Status:
     has the name of one of ours.
     """
     workspace = open_workspace(settings, topology, name=name)
+    faults.remind(workspace)
     nodes = states(workspace)
     with ThreadPoolExecutor(max_workers=1) as pool:
         # The engine takes two seconds to measure memory: the clusters are asked meanwhile.

@@ -7,6 +7,7 @@ from functools import partial
 
 from lab import actions, console, installed, observe, ready, state
 from lab.catalog.trial import require_renderable
+from lab.degrade import faults
 from lab.engine import journal, progress
 from lab.engine.run import run
 from lab.errors import HostError
@@ -48,6 +49,8 @@ def up(settings: Settings, request: Request) -> Plan:
         # Read again: with an engine running, its networks count as taken, too.
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
         made_of = _supply(workspace, request)
+        if mended := faults.settle(workspace, remedy=f"Remove the lab: ./invoke down{workspace.arguments}"):
+            console.note(f"An experiment had left a fault, which is undone: {mended}.")
         plan = _plan(workspace, made_of)
         maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate, prove=plan.prove)
         maker.require_same()

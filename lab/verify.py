@@ -7,6 +7,7 @@ from threading import Event
 
 from lab import console
 from lab.actions import examine
+from lab.degrade import faults
 from lab.errors import HostError
 from lab.installed import Installed, placed
 from lab.mesh import check
@@ -24,6 +25,7 @@ def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) 
     they run now, so that ``up`` need not prove it again.
     """
     workspace = open_workspace(settings, topology, name=name)
+    faults.remind(workspace)
     nodes = states(workspace)
     missing = [cluster.name for cluster in workspace.topology.clusters if cluster.name not in nodes]
     if missing:

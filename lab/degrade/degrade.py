@@ -19,11 +19,12 @@ from lab.degrade import faults
 from lab.degrade.cases import Away, Case, Skipped, bind, choose
 from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
-from lab.degrade.history import Recorder, read
+from lab.degrade.history import read
 from lab.degrade.judge import judge
 from lab.degrade.probers import boot_id
 from lab.degrade.profiles import Profile, profile
-from lab.degrade.report import write_all
+from lab.degrade.recorder import Recorder
+from lab.degrade.report.write import write_all
 from lab.degrade.told import told
 from lab.degrade.verdict import Verdict
 from lab.engine.signals import asked_to_end
@@ -112,29 +113,27 @@ def _experiment(
     cancelled = Event()
     recorder = Recorder(folder / HISTORY, Redactor().text)
     recorder.write(
-        {
-            "kind": "run",
-            "format": FORMAT,
-            "run": folder.name,
-            "lab": workspace.lab,
-            "topology": workspace.topology.declared_name,
-            "fault": fault.kind,
-            "target": fault.target,
-            "what": fault.told,
-            "profile": {
-                "name": wanted.name,
-                "baseline_s": wanted.baseline,
-                "hold_s": wanted.hold,
-                "scaled": wanted.scaled,
-            },
-            "versions": _versions(workspace, installed),
-            "host": _host(),
-            "boot": boot_id(),
-            "command": f"./invoke degrade{workspace.arguments} --fault {fault.kind} --target {fault.target} "
-            f"--profile {wanted.name}",
-            "cases": [case.as_json() for case in cases],
-            "skipped": [each.as_json() for each in skipped],
-        }
+        "run",
+        format=FORMAT,
+        run=folder.name,
+        lab=workspace.lab,
+        topology=workspace.topology.declared_name,
+        fault=fault.kind,
+        target=fault.target,
+        what=fault.told,
+        profile={
+            "name": wanted.name,
+            "baseline_s": wanted.baseline,
+            "hold_s": wanted.hold,
+            "scaled": wanted.scaled,
+        },
+        versions=_versions(workspace, installed),
+        host=_host(),
+        boot=boot_id(),
+        command=f"./invoke degrade{workspace.arguments} --fault {fault.kind} --target {fault.target} "
+        f"--profile {wanted.name}",
+        cases=[case.as_json() for case in cases],
+        skipped=[each.as_json() for each in skipped],
     )
     experiment = Experiment(
         workspace, installed.view, tuple(cases), fault, component, wanted, recorder, say, cancelled

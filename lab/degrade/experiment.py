@@ -17,9 +17,9 @@ from lab.clients.wait import TimedOut, wait_until
 from lab.degrade import probers
 from lab.degrade.cases import DOMAIN, Case
 from lab.degrade.faults import Fault, Hand
-from lab.degrade.history import Recorder
 from lab.degrade.probers import Listener, Route
 from lab.degrade.profiles import Profile
+from lab.degrade.recorder import Recorder
 from lab.degrade.sampler import Sampler
 from lab.errors import Interrupted, LabError
 from lab.workspace import Workspace
@@ -110,6 +110,7 @@ class Experiment:
             self._wait("all is well", self._unwell, timeout=_CLEAN_S)
         except TimedOut as error:
             self._unclean(error.details)
+        self.say(f"baseline: {self.profile.baseline:g} s")
         self._begin("baseline")
         lost = dict(self._sampler.lost)
         self._sleep(self.profile.baseline)
@@ -130,15 +131,16 @@ class Experiment:
         except LabError as error:
             self._note(f"the fault could not be injected: {error}", code="not-seen")
             raise _Ended from error
-        self.recorder.write({"kind": "fault", "what": "injected", "detail": self.fault.told})
+        self.recorder.write("fault", what="injected", detail=self.fault.told)
         try:
             self._wait("the fault", self._still_there, timeout=_SEEN_S)
         except TimedOut as error:
             self._note(f"the fault was not seen: {error.details}", code="not-seen")
             raise _Ended from error
-        self.recorder.write({"kind": "fault", "what": "seen", "detail": "it answers no more"})
+        self.recorder.write("fault", what="seen", detail="it answers no more")
 
     def _hold(self) -> None:
+        self.say(f"it is away; so it stays for {self.profile.hold:g} s")
         self._begin("hold")
         self._sleep(self.profile.hold)
         self._finish_acts()
@@ -152,19 +154,20 @@ class Experiment:
         self._finish_acts()
 
     def _settle(self) -> None:
+        self.say("all is back; looking for what came through")
         self._begin("settle")
         self._sleep(self.profile.settle)
         self._finish_acts()
 
     def _begin(self, phase: Phase) -> None:
         self._since = time.monotonic()
-        self.recorder.write({"kind": "phase", "phase": phase, "mono": self._since})
+        self.recorder.write("phase", phase=phase, mono=self._since)
         self.recorder.check()
         if phase != "baseline":
             self._acts += self._sampler.act(phase, started=self._since)
 
     def _begin_last(self) -> None:
-        self.recorder.write({"kind": "phase", "phase": "end"})
+        self.recorder.write("phase", phase="end")
 
     def _undo(self) -> None:
         self.say(f"undoing it: {self.fault.target} comes back")
@@ -175,7 +178,7 @@ class Experiment:
             self._note(f"the fault could not be undone: {error}", code="not-undone")
             raise
         self._broken = False
-        self.recorder.write({"kind": "fault", "what": "undone", "detail": ""})
+        self.recorder.write("fault", what="undone", detail="")
 
     # ---- what is waited for
 
@@ -270,22 +273,27 @@ class Experiment:
                 routes[case.cluster].append(
                     Route(f"{case.id}/{stream.id}", host, stream.flow.port, stream.flow.every)
                 )
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            set_up = [
-                pool.submit(
-                    probers.set_up,
-                    self.workspace.topology,
-                    name,
-                    self._kubes[name],
-                    run,
-                    each,
-                    cancelled=self.cancelled,
-                )
-                for name, each in routes.items()
-            ]
-        for each in set_up:
-            each.result()
+        # First whoever answers, everywhere: a connection that is kept stays where it was made, and one that
+        # was made too early would be to a cluster that is not the nearest.
+        self._on_each({name: [] for name in routes})
+        self._on_each({name: each for name, each in routes.items() if each})
         return [Listener(self._kubes[name], run) for name, each in routes.items() if each]
+
+    def _on_each(self, routes: Mapping[str, list[Route]]) -> None:
+        """Set the probers of these clusters up, all at once."""
+
+        def set_up(name: str) -> None:
+            probers.set_up(
+                self.workspace.topology,
+                name,
+                self._kubes[name],
+                self.fault.run,
+                routes[name],
+                cancelled=self.cancelled,
+            )
+
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(set_up, routes))
 
     def _take_away(self) -> None:
         for kube in self._kubes.values():
@@ -296,7 +304,7 @@ class Experiment:
 
     def _note(self, text: str, *, code: str = "") -> None:
         self.say(text)
-        self.recorder.write({"kind": "note", "text": text, **({"code": code} if code else {})})
+        self.recorder.write("note", text=text, **({"code": code} if code else {}))
 
     def _extent(self) -> str:
         series = sum(len(case.contract.series) for case in self.cases)

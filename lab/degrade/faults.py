@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from lab import console
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
 from lab.document.position import nearest
@@ -193,6 +194,15 @@ def settle(workspace: Workspace, *, remedy: str) -> str:
             remedy=remedy,
         ) from error
     return fault.told
+
+
+def remind(workspace: Workspace) -> None:
+    """Say that a fault is still there, if one is: its experiment was killed, or is under way."""
+    if fault := owed(workspace.folder):
+        console.note(
+            f"An experiment has left a fault, or is under way: {fault.told}. "
+            f"./invoke up{workspace.arguments} undoes it."
+        )
 
 
 def target(

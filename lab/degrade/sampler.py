@@ -19,8 +19,8 @@ from lab.catalog.contract import Act, Phase, Series
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
 from lab.degrade.cases import Case
-from lab.degrade.history import Recorder
 from lab.degrade.probers import Listener
+from lab.degrade.recorder import Recorder
 from lab.errors import LabError
 from lab.platform.check import nonce
 from lab.platform.steps import Applied, Attempted, Doer
@@ -113,9 +113,7 @@ class Sampler:
         except Exception as error:
             # Nobody waits for this thread; coverage says that its samples are missing.
             log.exception("the sampler of %s ended", name)
-            self.recorder.write(
-                {"kind": "note", "text": f"the sampler of {name} ended: {type(error).__name__}: {error}"}
-            )
+            self.recorder.write("note", text=f"the sampler of {name} ended: {type(error).__name__}: {error}")
 
     def _sample(self, case: Case, series: Series) -> None:
         name = f"{case.id}/{series.id}"
@@ -124,7 +122,7 @@ class Sampler:
         while not self._stop.is_set():
             mono, wall = time.monotonic(), time.time()
             if mono - due > _LATE * series.every:
-                self.recorder.write({"kind": "gap", "id": name, "seconds": round(mono - due, 3)})
+                self.recorder.write("gap", id=name, seconds=round(mono - due, 3))
             done = doer.do(
                 case.placed,
                 series.steps,
@@ -150,16 +148,14 @@ class Sampler:
         error = "" if done.ok else done.evidence
         self.latest[name] = Latest(done.ok, mono, error)
         self.recorder.write(
-            {
-                "kind": "sample",
-                "id": name,
-                "mono": mono,
-                "wall": wall,
-                "ok": done.ok,
-                "seconds": done.seconds,
-                "value": done.value,
-                "error": error,
-            }
+            "sample",
+            id=name,
+            mono=mono,
+            wall=wall,
+            ok=done.ok,
+            seconds=done.seconds,
+            value=done.value,
+            error=error,
         )
 
     def _act(self, case: Case, act: Act, started: float) -> None:
@@ -178,17 +174,15 @@ class Sampler:
         name = f"{case.id}/{act.id}"
         self.acts[name] = done
         self.recorder.write(
-            {
-                "kind": "act",
-                "id": name,
-                "phase": act.during,
-                "mono": mono,
-                "wall": wall,
-                "ok": done.ok,
-                "seconds": done.seconds,
-                "value": done.value,
-                "error": "" if done.ok else done.evidence,
-            }
+            "act",
+            id=name,
+            phase=act.during,
+            mono=mono,
+            wall=wall,
+            ok=done.ok,
+            seconds=done.seconds,
+            value=done.value,
+            error="" if done.ok else done.evidence,
         )
 
     def _words(self, case: Case) -> dict[str, Any]:
@@ -210,7 +204,7 @@ class Sampler:
                 doer.remove(each)
             except LabError as error:
                 text = f"{each.template} could not be removed from {each.cluster}: {error.brief}"
-                self.recorder.write({"kind": "note", "text": text})
+                self.recorder.write("note", text=text)
 
     def _listen(self) -> None:
         while not self._stop.wait(_LISTEN_EVERY_S):
@@ -220,7 +214,7 @@ class Sampler:
     def _take(self, listener: Listener) -> None:
         with self._lock:
             for record in listener.fetch():
-                self.recorder.write(record)
+                self.recorder.write(record.pop("kind"), **record)
                 name = record["id"]
                 self.lost[name] = self.lost.get(name, 0) + len(record["errors"])
                 self.made[name] = self.made.get(name, 0) + len(record["ms"])

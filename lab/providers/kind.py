@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,7 +185,11 @@ class Kind:
 
     def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:
         """See :meth:`lab.providers.base.Provider.halt`."""
-        act = {"kill": docker.kill_container, "stop": docker.stop_container, "pause": docker.pause_container}
+        act: Mapping[str, Callable[[str], None]] = {
+            "kill": docker.kill_container,
+            "stop": docker.stop_container,
+            "pause": docker.pause_container,
+        }
         running = [
             node for node in self._containers(f"{self.lab}-{cluster.name}") if node.status == "running"
         ]

@@ -1,0 +1,150 @@
+"""Experiments on real clusters: what is promised holds, what cannot hold is seen not to, and nothing stays broken."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from lab import state
+from lab.clients import docker
+from lab.clients.wait import wait_until
+from lab.degrade import faults
+from lab.degrade.probers import NAMESPACE
+from lab.workspace import Workspace
+from tests.clusters.labs import Ran, invoke, require_sound, started
+
+pytestmark = pytest.mark.cluster
+
+
+def degrade(lab: Workspace, topology: str, *words: str, expect: int = 0) -> tuple[Ran, Path]:
+    """An experiment, and the folder that its last line names."""
+    ran = invoke("degrade", "-t", topology, "--profile", "quick", *words, name=lab.lab, expect=expect)
+    return ran, Path(ran.out.splitlines()[-1])
+
+
+def verdicts(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Every entry of an experiment's verdict.json, by contract."""
+    return {each["id"]: each for each in json.loads((folder / "verdict.json").read_text())["contracts"]}
+
+
+def require_whole(lab: Workspace) -> None:
+    """Nothing is broken, and nothing of an experiment is left."""
+    assert faults.owed(lab.folder) is None
+    for kube in lab.kubes.values():
+        assert NAMESPACE not in [each["metadata"]["name"] for each in kube.get("/api/v1/namespaces")["items"]]
+
+
+@pytest.mark.pair
+def test_a_cluster_that_is_killed_takes_nothing_along(pair: Workspace) -> None:
+    ran, folder = degrade(pair, "pair", "--hold", "40s")
+    found = verdicts(folder)
+    assert (found["C1"]["verdict"], found["C5"]["verdict"]) == ("pass", "pass")
+    measured = found["C1"]["measured"]["east"]
+    assert measured["inside_new"]["lost"] == measured["inside_kept"]["lost"] == 0
+    assert measured["inside_new"]["requests"] >= 500
+    # What must fail was seen to: requests are lost wherever a lost cluster's backends stay.
+    assert found["C5-any-backend"]["verdict"] == "fail"
+    assert found["C5-any-backend"]["measured"]["east"]["anywhere_new"]["lost"] > 20
+    assert found["C3"]["verdict"] == "skipped"
+    assert "pass          C1  " in ran.out
+    assert "1 fails, as it must" in ran.out
+    require_whole(pair)
+
+
+@pytest.mark.pair
+def test_what_is_written_of_it_can_be_read_again(pair: Workspace) -> None:
+    folder = state_runs(pair)[-1]
+    before = (folder / "verdict.json").read_text()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"history.jsonl", "verdict.json", "junit.xml", "report.html"}
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (folder, *folder.iterdir()))
+    told = invoke("report", "--run", folder.name)
+    assert told.out.splitlines()[-1] == str(folder)
+    assert (folder / "verdict.json").read_text() == before
+    suite = ET.parse(folder / "junit.xml").getroot()
+    assert {case.get("name", "")[:3] for case in suite.iter("testcase")} >= {"C1 ", "C5 "}
+    assert "<script src" not in (folder / "report.html").read_text()
+
+
+def state_runs(lab: Workspace) -> list[Path]:
+    """The folders of all experiments, oldest first."""
+    return sorted((lab.settings.state / "runs").iterdir())
+
+
+def test_ctrl_c_undoes_it(pair: Workspace) -> None:
+    words = ("degrade", "-t", "pair", "--name", pair.lab, "--fault", "pause", "--contract", "C1")
+    with started(*words) as under_way:
+        wait_until("the fault", lambda: _until_broken(pair, under_way), timeout=120)
+        under_way.send_signal(signal.SIGINT)
+        _, err = under_way.communicate(timeout=300)
+    assert under_way.returncode == 130, err
+    assert "interrupted; the fault was undone" in err
+    west = docker.container(f"{pair.lab}-west-control-plane")
+    assert west is not None
+    assert west.status == "running"
+    folder = state_runs(pair)[-1]
+    assert verdicts(folder)["C1"]["verdict"] == "inconclusive"
+    assert "interrupted" in verdicts(folder)["C1"]["reason"]
+    require_whole(pair)
+
+
+def test_what_a_killed_experiment_owes_is_paid_by_up(pair: Workspace) -> None:
+    words = ("degrade", "-t", "pair", "--name", pair.lab, "--fault", "kill", "--contract", "C1")
+    with started(*words) as under_way:
+        wait_until("the fault", lambda: _until_broken(pair, under_way), timeout=120)
+        under_way.kill()
+        under_way.communicate(timeout=60)
+    assert "west: its nodes were killed" in invoke("status", "-t", "pair", name=pair.lab).err
+    # What was recorded is there, and is judged for what it is.
+    told = invoke("report", expect=5)
+    assert "inconclusive" in told.out
+
+    ran = invoke("up", "-t", "pair", "--yes", name=pair.lab)
+    assert "An experiment had left a fault, which is undone: west: its nodes were killed" in ran.err
+    assert faults.owed(pair.folder) is None
+    require_sound(invoke("verify", "-t", "pair", "--json", name=pair.lab).json, pair)
+
+
+def test_the_next_experiment_clears_what_another_left(pair: Workspace) -> None:
+    _, folder = degrade(pair, "pair", "--fault", "partition", "--hold", "20s", "--contract", "C1,C5")
+    assert {each["verdict"] for name, each in verdicts(folder).items() if name != "C5-any-backend"} == {
+        "pass"
+    }
+    require_whole(pair)
+
+
+def test_what_cannot_be_asked_for_changes_nothing(pair: Workspace) -> None:
+    before = state.folder(pair.settings, pair.lab).read("fault")
+    refused = invoke("degrade", "-t", "pair", "--target", "nowhere", name=pair.lab, expect=2)
+    assert "there is no cluster 'nowhere' in" in refused.err
+    refused = invoke("degrade", "-t", "pair", "--contract", "C9", name=pair.lab, expect=2)
+    assert "there is no contract 'C9'" in refused.err
+    assert state.folder(pair.settings, pair.lab).read("fault") == before == ""
+
+
+def test_the_hub_dies_and_every_promise_of_the_platform_holds(hub_spoke: Workspace) -> None:
+    _, folder = degrade(hub_spoke, "hub-spoke")
+    found = verdicts(folder)
+    promised = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
+    assert {name: found[name]["verdict"] for name in promised} == dict.fromkeys(promised, "pass")
+    for each in ("app1", "app2"):
+        lines = found["C6"]["measured"][each]["lines"]
+        assert (lines["missing"], lines["twice"]) == (0, 0)
+        assert lines["looked_for"] >= 300
+        assert found["C2"]["measured"][each]["samples"]["lost"] == 0
+    require_whole(hub_spoke)
+
+
+def _until_broken(lab: Workspace, under_way: Any) -> str | None:
+    assert under_way.poll() is None, under_way.communicate()
+    history = state_runs(lab)[-1] / "history.jsonl" if (lab.settings.state / "runs").is_dir() else None
+    text = history.read_text() if history is not None and history.exists() else ""
+    if '"what":"seen"' in text and '"phase":"end"' not in text:
+        return None
+    return "the fault was not seen yet"

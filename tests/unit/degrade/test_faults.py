@@ -1,0 +1,183 @@
+"""What a fault does and owes: the undoing is written down first, and paid by whoever comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.addons import catalog
+from lab.catalog.place import Placed, place
+from lab.degrade import faults
+from lab.degrade.faults import Fault, Hand, owed
+from lab.errors import HostError, InputError, ProvisionError
+from lab.providers.base import ClusterState, NodeState
+from lab.settings import from_environment
+from lab.topology.model import Cluster
+from lab.workspace import Workspace
+from tests.unit import labs
+
+NODE = NodeState(name="l-mgmt-control-plane", role="control-plane", running=True, address="", since="")
+
+
+class Nodes:
+    """A provider that writes down what it is asked to do; ``broken`` makes the undoing fail."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, ...]] = []
+        self.broken = False
+
+    def halt(self, cluster: Cluster, how: str) -> None:
+        self.done.append((how, cluster.name))
+
+    def start(self, cluster: Cluster) -> None:
+        if self.broken:
+            raise ProvisionError("it does not start")
+        self.done.append(("start", cluster.name))
+
+    def observe(self, topology: object) -> dict[str, ClusterState]:
+        return {"mgmt": ClusterState((NODE,))}
+
+    def run_on(self, node: str, command: tuple[str, ...], **_: Any) -> str:
+        what = "cut" if "-j DROP" in command[-1] else "join"
+        self.done.append((what, node))
+        return ""
+
+
+class Api:
+    """A cluster's API with two workloads of an addon."""
+
+    def __init__(self) -> None:
+        self.replicas: dict[str, int] = {}
+
+    def get(self, path: str) -> dict[str, Any]:
+        return {"spec": {"replicas": self.replicas.setdefault(path, 2)}}
+
+    def merge(self, path: str, change: dict[str, Any]) -> None:
+        self.replicas[path] = change["spec"]["replicas"]
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    made = Nodes()
+    monkeypatch.setattr(Workspace, "provider", lambda _: made)
+    return iter([made]).__next__()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return labs.workspace(tmp_path, "hub-spoke")
+
+
+def placed(workspace: Workspace) -> tuple[Placed, ...]:
+    return place(workspace.topology, catalog(from_environment()))
+
+
+@pytest.mark.parametrize("kind", ["kill", "stop", "pause"])
+def test_nodes_are_taken_away_and_started_again(workspace: Workspace, nodes: Nodes, kind: Any) -> None:
+    fault = Hand(workspace).inject(Fault(kind, "mgmt", "r1"))
+    assert nodes.done == [(kind, "mgmt")]
+    assert owed(workspace.folder) == fault
+    Hand(workspace).undo(fault)
+    assert nodes.done[1:] == [("start", "mgmt")]
+    assert owed(workspace.folder) is None
+
+
+def test_a_partition_is_made_on_each_node_and_mended_there(workspace: Workspace, nodes: Nodes) -> None:
+    fault = Hand(workspace).inject(Fault("partition", "mgmt", "r1"))
+    assert nodes.done == [("cut", NODE.name)]
+    Hand(workspace).undo(fault)
+    assert nodes.done[1:] == [("start", "mgmt"), ("join", NODE.name)]
+
+
+def test_a_component_is_scaled_away_and_back_to_what_it_was(
+    workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api()
+    monkeypatch.setitem(workspace.__dict__, "kubes", {"mgmt": api})
+    cluster, component = faults.target(workspace.topology, "thanos", "component", placed(workspace))
+    assert cluster == "mgmt"
+    fault = Hand(workspace).inject(Fault("component", cluster, "r1", "thanos"), component)
+    assert set(api.replicas.values()) == {0}
+    assert len(api.replicas) == 2
+    # By another command, which knows of it only what was written down.
+    written = owed(workspace.folder)
+    assert written == fault
+    Hand(workspace).undo(written)  # type: ignore[arg-type]
+    assert set(api.replicas.values()) == {2}
+
+
+def test_what_is_owed_is_written_down_before_anything_is_done(
+    workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def halt(cluster: Cluster, how: str) -> None:
+        assert owed(workspace.folder) == Fault("kill", "mgmt", "r1")
+        raise ProvisionError("half of it")
+
+    monkeypatch.setattr(nodes, "halt", halt)
+    with pytest.raises(ProvisionError):
+        Hand(workspace).inject(Fault("kill", "mgmt", "r1"))
+    assert owed(workspace.folder) is not None
+
+
+def test_a_later_command_pays(workspace: Workspace, nodes: Nodes) -> None:
+    assert faults.settle(workspace, remedy="") == ""
+    Hand(workspace).inject(Fault("pause", "mgmt", "r1"))
+    assert faults.settle(workspace, remedy="").startswith("mgmt: its nodes were frozen")
+    assert nodes.done == [("pause", "mgmt"), ("start", "mgmt")]
+    assert faults.settle(workspace, remedy="") == ""
+
+
+def test_what_cannot_be_undone_stays_owed(workspace: Workspace, nodes: Nodes) -> None:
+    Hand(workspace).inject(Fault("kill", "mgmt", "r1"))
+    nodes.broken = True
+    with pytest.raises(HostError) as refused:
+        faults.settle(workspace, remedy="Make it whole.")
+    assert "mgmt: its nodes were killed" in refused.value.brief
+    assert refused.value.details == "it does not start"
+    assert refused.value.remedy == "Make it whole."
+    assert owed(workspace.folder) is not None
+
+
+@pytest.mark.parametrize(
+    ("word", "kind", "brief", "remedy"),
+    [
+        (
+            "app3",
+            "kill",
+            "there is no cluster 'app3' in hub-spoke",
+            'Did you mean "app2"? There are mgmt, app1, app2.',
+        ),
+        ("mgmt", "component", "there is no addon 'mgmt' in the lab", "Name one with --target: "),
+        ("", "component", "a component fault needs an addon", "Name one with --target: "),
+    ],
+)
+def test_a_target_that_is_not_there(
+    workspace: Workspace, word: str, kind: Any, brief: str, remedy: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        faults.target(workspace.topology, word, kind, placed(workspace))
+    assert refused.value.brief == brief
+    assert remedy in refused.value.remedy
+
+
+def test_unless_it_is_named_the_hub_goes_and_in_a_lab_of_equals_the_last(tmp_path: Path) -> None:
+    assert faults.target(labs.topology("hub-spoke"), "", "kill", ())[0] == "mgmt"
+    assert faults.target(labs.topology("pair"), "", "kill", ())[0] == "west"
+
+
+def test_a_fault_that_nobody_knows_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError) as refused:
+        faults.kind("kil")
+    assert refused.value.remedy == 'Did you mean "kill"? There are kill, stop, pause, partition, component.'
+
+
+def test_an_addon_that_cannot_be_scaled_is_refused_and_nothing_is_owed(
+    workspace: Workspace, nodes: Nodes
+) -> None:
+    cluster, component = faults.target(workspace.topology, "promtail", "component", placed(workspace))
+    with pytest.raises(InputError, match="promtail cannot be scaled away"):
+        Hand(workspace).inject(Fault("component", cluster, "r1", "promtail"), component)
+    assert owed(workspace.folder) is None
