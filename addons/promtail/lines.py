@@ -1,4 +1,4 @@
-"""Which numbered lines of the shop's customer are in Loki: CLUSTER RUN FIRST LAST SINCE; prints JSON.
+"""Which numbered lines of the shop's customer are in Loki: CLUSTER AGENT RUN FIRST LAST SINCE; prints JSON.
 
 Loki gives 5000 lines at most for one question, so they are asked for page by page, oldest first. A page ends
 in the middle of those of one moment, which come again with the next: a line is told by its time and number.
@@ -13,8 +13,10 @@ import urllib.request
 URL = "http://loki.loki.svc.cluster.local:3100/loki/api/v1/query_range"
 PAGE = 5000
 
-cluster, run, first, last, since = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:6])
-query = f'{{namespace="demo", container="load", cluster="{cluster}"}} |= `"run": "{run}"`'
+cluster, agent, run = sys.argv[1:4]
+first, last, since = map(int, sys.argv[4:7])
+labels = f'namespace="demo", container="load", cluster="{cluster}", agent="{agent}"'
+query = f'{{{labels}}} |= `"run": "{run}"`'
 start, end = (since - 60) * 10**9, int((time.time() + 60) * 1e9)
 seen: dict[tuple[str, str], int] = {}
 while True:

@@ -109,7 +109,8 @@ class Contract:
     judged, or ``any``; empty, it is judged where the addon is.
 
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
-    to. ``needs`` are addons without which it cannot be judged.
+    to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over ``options``,
+    or empty.
     """
 
     id: str
@@ -123,3 +124,4 @@ class Contract:
     judgements: tuple[Judgement, ...] = ()
     control_of: str = ""
     fails: str = ""
+    when: str = ""

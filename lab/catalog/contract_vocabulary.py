@@ -197,6 +197,12 @@ CONTRACT: Final = Block(
             "Addons without which it is not judged. Left out, those that the addon needs.",
         ),
         Field(
+            "when",
+            EXPRESSION,
+            "A Jinja2 expression over `options`: where it is not true, the contract is not judged.",
+            examples=("options.control",),
+        ),
+        Field(
             "control_of",
             _id,
             "Of a negative control: the contract that must fail here. It is as it should be when it fails.",

@@ -60,6 +60,7 @@ def contracts(entries: Iterable[Any], *, namespace: str, needs: tuple[str, ...])
             judgements=tuple(_judgement(one) for one in whole(values.get("judgements", ()))),
             control_of=values.get("control_of", ""),
             fails=values.get("fails", ""),
+            when=values.get("when", ""),
         )
         for values in whole(entries)
     )
@@ -217,6 +218,8 @@ class _Written:
                     yield self._problem((*path, time), "0s is no time at all", "Write 1s or more.")
 
     def _texts(self) -> Iterator[Problem]:
+        if "when" in self.values:
+            yield from self.texts.expression((*self.path, "when"), self.values["when"], known=("options",))
         for key in ("series", "acts"):
             for path, each in self._entries(key):
                 yield from self.texts.steps(

@@ -106,6 +106,15 @@ def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:
     return base64.urlsafe_b64encode(digest).decode()[:SECRET_LENGTH]
 
 
+def expression_holds(expression: str, known: Mapping[str, Any]) -> bool:
+    """Whether ``expression`` is true of what is ``known``; not if it asks for what is not there."""
+    compiled = environment().compile_expression(expression, undefined_to_none=False)
+    try:
+        return bool(compiled(dict(known)))
+    except (UndefinedError, TypeError, ValueError, LookupError):
+        return False
+
+
 class Words:
     """What an addon's files know on one cluster. ``secrets`` are those asked for so far: not to be shown.
 
@@ -137,11 +146,7 @@ class Words:
 
     def holds(self, expression: str, more: Mapping[str, Any]) -> bool:
         """Whether ``expression`` is true, given ``more``; not if it asks for what is not there."""
-        compiled = environment().compile_expression(expression, undefined_to_none=False)
-        try:
-            return bool(compiled(self.variables | dict(more)))
-        except (UndefinedError, TypeError, ValueError, LookupError):
-            return False
+        return expression_holds(expression, self.variables | dict(more))
 
     def value(self, expression: str, more: Mapping[str, Any]) -> Any:
         """Return what ``expression`` is, given ``more``; None if it asks for what is not there."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from lab.catalog.contract import OTHERS, Contract, Flow, Judgement
 from lab.catalog.place import Placed
 from lab.catalog.vocabulary import ANY
-from lab.catalog.words import LabView, Words
+from lab.catalog.words import LabView, Words, expression_holds
 from lab.document.position import listed, nearest
 from lab.errors import InputError
 from lab.topology.model import Cluster, Topology
@@ -187,6 +188,11 @@ def _cases(topology: Topology, told: Told, away: Away) -> Iterator[Case | Skippe
     for cluster in _judged(topology, told):
         # With one component away, its cluster is still there, and may be judged.
         if cluster.name == away.cluster and not away.component:
+            continue
+        if contract.when and not expression_holds(
+            contract.when, {"options": SimpleNamespace(**told.placed(cluster.name).options)}
+        ):
+            yield Skipped(contract, f"{told.teller} is not set up for it ({contract.when})", cluster.name)
             continue
         streams = tuple(_streams(topology, contract, cluster, away))
         there = {stream.flow.id for stream in streams} | {series.id for series in contract.series}

@@ -1,4 +1,4 @@
-"""Experiments on real clusters: what is promised holds, what cannot hold is seen not to, and nothing stays broken."""
+"""Experiments on real clusters: promises hold, what cannot hold is seen not to, nothing stays broken."""
 
 from __future__ import annotations
 

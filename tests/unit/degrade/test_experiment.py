@@ -1,0 +1,204 @@
+"""The phases of an experiment, in order, and the undoing, whatever happens. Nothing here is a cluster."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from lab.catalog.words import LabView
+from lab.degrade import experiment as module
+from lab.degrade.experiment import Experiment
+from lab.degrade.faults import Fault
+from lab.degrade.profiles import Profile
+from lab.degrade.recorder import Recorder
+from lab.degrade.sampler import Latest
+from lab.errors import ProvisionError
+from lab.platform.steps import Attempted
+from tests.unit import labs
+
+TARGET = "lab/mgmt/api"
+SHORT = Profile("short", baseline=0.05, hold=0.05, recover=0.6, settle=0.05)
+
+
+class World:
+    """What an experiment meets: a target that answers or not, and what was done to it, in order."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.answers = True
+        self.dies, self.returns, self.undoes = True, True, True
+        self.on_halt: Callable[[], None] = lambda: None
+
+
+class Hand:
+    """Does what a fault does, to the world."""
+
+    world: World
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def inject(self, fault: Fault, _: object) -> Fault:
+        self.world.done.append("inject")
+        self.world.answers = not self.world.dies
+        self.world.on_halt()
+        return fault
+
+    def undo(self, _: Fault) -> None:
+        self.world.done.append("undo")
+        if not self.world.undoes:
+            raise ProvisionError("the node does not start")
+        self.world.answers = self.world.returns
+
+
+class Samples:
+    """Samples of one series, which fails when the target is away, or when it is told to."""
+
+    world: World
+    failing = ""
+    acts_fail = False
+
+    def __init__(self, *_: object) -> None:
+        self.lost: dict[str, int] = {}
+        self.made: dict[str, int] = {}
+        self.acts: dict[str, Attempted] = {}
+
+    @property
+    def latest(self) -> dict[str, Latest]:
+        ok = self.world.answers
+        return {TARGET: Latest(ok, float("inf"), "" if ok else "refused")}
+
+    def start(self, _: object) -> None:
+        self.world.done.append("start")
+
+    def watch_api(self, *_: object, every: float) -> None:
+        pass
+
+    def act(self, phase: str, *, started: float) -> list[Future[None]]:
+        self.world.done.append(f"act {phase}")
+        if self.acts_fail and phase == "baseline":
+            self.acts["C9/app1/seed"] = Attempted(False, "no answer", 1.0)
+        return []
+
+    def stop(self) -> None:
+        self.world.done.append("stop")
+
+    def clean_up(self) -> None:
+        self.world.done.append("clean up")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(Hand, "world", made, raising=False)
+    monkeypatch.setattr(Samples, "world", made, raising=False)
+    monkeypatch.setattr(module, "Hand", Hand)
+    monkeypatch.setattr(module, "Sampler", Samples)
+    monkeypatch.setattr(module, "_CLEAN_FOR_S", 0.0)
+    monkeypatch.setattr(module, "_CLEAN_S", 0.5)
+    monkeypatch.setattr(module, "_SEEN_S", 0.5)
+    monkeypatch.setattr(module.probers, "set_up", lambda *_, **__: made.done.append("set up"))
+    monkeypatch.setattr(module.probers, "take_away", lambda *_, **__: made.done.append("take away"))
+    return made
+
+
+def conduct(folder: Path, *, cancelled: Event | None = None) -> tuple[list[dict[str, Any]], Exception | None]:
+    """An experiment's history, and what it ended with."""
+    error: Exception | None = None
+    path = folder / "history.jsonl"
+    with Recorder(path) as recorder:
+        this = Experiment(
+            labs.workspace(folder, "hub-spoke"),
+            LabView("hub-spoke", (), b""),
+            (),
+            Fault("kill", "mgmt", "r1"),
+            None,
+            SHORT,
+            recorder,
+            lambda _: None,
+            cancelled or Event(),
+        )
+        try:
+            this.run()
+        except ProvisionError as raised:
+            error = raised
+    return [json.loads(line) for line in path.read_text().splitlines()], error
+
+
+def told(history: list[dict[str, Any]], kind: str, key: str) -> list[str]:
+    return [each[key] for each in history if each["kind"] == kind and key in each]
+
+
+def test_every_phase_in_its_order(tmp_path: Path, world: World) -> None:
+    history, error = conduct(tmp_path)
+    assert error is None
+    assert told(history, "phase", "phase") == ["baseline", "inject", "hold", "recover", "settle", "end"]
+    assert told(history, "fault", "what") == ["injected", "seen", "undone"]
+    assert told(history, "note", "text") == []
+    assert [each for each in world.done if each not in ("set up", "take away")] == [
+        "start",
+        "act baseline",
+        "act inject",
+        "inject",
+        "act hold",
+        "act recover",
+        "undo",
+        "act settle",
+        "stop",
+        "clean up",
+    ]
+    # Who answers is set up first everywhere, and everything is taken away.
+    assert world.done[:3] == ["set up"] * 3
+    assert world.done[-3:] == ["take away"] * 3
+
+
+def test_where_all_is_not_well_nothing_is_broken(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Samples, "acts_fail", True)
+    history, _ = conduct(tmp_path)
+    assert "inject" not in world.done
+    [note] = [each for each in history if each["kind"] == "note"]
+    assert note["code"] == "unclean"
+    assert "nothing was broken: C9/app1/seed: no answer" in note["text"]
+    assert world.done[-3:] == ["take away"] * 3
+
+
+def test_a_fault_that_has_no_effect_is_undone_and_told(tmp_path: Path, world: World) -> None:
+    world.dies = False
+    history, _ = conduct(tmp_path)
+    assert told(history, "note", "code") == ["not-seen"]
+    assert world.done.count("undo") == 1
+    assert told(history, "phase", "phase") == ["baseline", "inject", "recover", "end"]
+
+
+def test_ctrl_c_undoes_it(tmp_path: Path, world: World) -> None:
+    cancelled = Event()
+    world.on_halt = cancelled.set
+    history, _ = conduct(tmp_path, cancelled=cancelled)
+    assert told(history, "note", "code") == ["interrupted"]
+    assert world.done.count("undo") == 1
+    assert world.answers
+
+
+def test_what_cannot_be_undone_is_an_error_and_a_note(tmp_path: Path, world: World) -> None:
+    world.undoes = False
+    history, error = conduct(tmp_path)
+    assert error is not None
+    assert "not-undone" in told(history, "note", "code")
+    assert world.done[-3:] == ["take away"] * 3
+
+
+def test_a_hub_that_does_not_come_back_is_told(tmp_path: Path, world: World) -> None:
+    world.returns = False
+    history, error = conduct(tmp_path)
+    assert error is None
+    [text] = told(history, "note", "text")
+    assert text == "not all came back within 0.6 s: last seen: the API server of mgmt does not answer"
+    assert told(history, "phase", "phase")[-2:] == ["settle", "end"]
