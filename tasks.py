@@ -103,6 +103,7 @@ def verify(c: Context, topology: str = "hub-spoke", name: str = "", json: bool =
         "hold": "how long it stays away, as 90s or 12m (the profile's)",
         "profile": "how long the parts take: quick, standard or article",
         "contract": "contracts to judge, comma-separated (all)",
+        "matrix": "one fault after the other, kill to partition, and a table of what came of each",
     }
 )
 def degrade(
@@ -114,6 +115,7 @@ def degrade(
     hold: str = "",
     profile: str = "standard",
     contract: str = "",
+    matrix: bool = False,
     json: bool = False,
 ) -> None:
     """Take a cluster away, and say of each promise whether it held."""
@@ -127,6 +129,7 @@ def degrade(
         hold=hold,
         profile=profile,
         contract=contract,
+        matrix=matrix,
         json=json,
     )
 

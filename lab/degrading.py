@@ -6,11 +6,13 @@ import json as jsons
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lab import console
 from lab.degrade import degrade as story
+from lab.degrade import faults
 from lab.degrade.report.table import render_table
 from lab.degrade.verdict import Verdict, exit_code
 from lab.document.position import nearest
@@ -28,9 +30,10 @@ def degrade(
     hold: str,
     profile: str,
     contract: str,
+    matrix: bool,
     json: bool,
 ) -> None:
-    """Do an experiment and print its verdicts; the last line is its folder.
+    """Do an experiment and print its verdicts; the last line is its folder. With ``matrix``, one a fault.
 
     Raises :class:`CheckFailed` when a contract failed (or a negative control did not), and
     :class:`Inconclusive` when something could not be told.
@@ -44,9 +47,35 @@ def degrade(
         hold=_seconds(hold),
         contracts=tuple(filter(None, (part.strip() for part in contract.split(",")))),
     )
-    folder, verdicts = story.degrade(from_environment(), request, quiet=json)
+    settings = from_environment()
+    if matrix:
+        _matrix(settings, request, json=json)
+        return
+    folder, verdicts = story.degrade(settings, request, quiet=json)
     _print(folder, verdicts, json=json)
     _raise(folder, verdicts)
+
+
+def _matrix(settings: Settings, request: story.Request, *, json: bool) -> None:
+    """Do an experiment for each fault of a whole cluster, each with a baseline of its own."""
+    done: dict[str, tuple[Path, Sequence[Verdict]]] = {}
+    for fault in faults.KINDS:
+        if fault != "component":
+            done[fault] = story.degrade(settings, replace(request, fault=fault), quiet=json)
+    if json:
+        console.out_json({fault: _document(folder) for fault, (folder, _) in done.items()})
+    else:
+        ids = [each.contract for _, verdicts in done.values() for each in verdicts]
+        found = {
+            (fault, each.contract): each.word for fault, (_, verdicts) in done.items() for each in verdicts
+        }
+        rows = [[each, *(found.get((fault, each), "") for fault in done)] for each in dict.fromkeys(ids)]
+        console.table(["CONTRACT", *(fault.upper() for fault in done)], rows)
+        console.out()
+        for folder, _ in done.values():
+            console.out(str(folder))
+    for folder, verdicts in sorted(done.values(), key=lambda each: exit_code(each[1])):
+        _raise(folder, verdicts)
 
 
 def report(*, run: str, compare: str, every: bool, json: bool) -> None:
