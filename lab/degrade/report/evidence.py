@@ -103,37 +103,29 @@ def part(history: History, verdict: Verdict, on: ClusterVerdict, seen: Panel | N
     )
 
 
-def returns(history: History, verdicts: Sequence[Verdict]) -> list[Return]:
-    """Everything that had to come back, in the order of the verdicts."""
+def returns(history: History, verdicts: Sequence[Verdict]) -> Iterator[Return]:
+    """Everything that had to come back, in the order of the verdicts; without what cannot be told."""
     known = cases(history)
-    return [
-        Return(
-            contract=on.contract,
-            cluster=on.cluster,
-            summary=case["series"].get(judgement["of"], {}).get("summary") or judgement["says"],
-            seconds=_returned(on, judgement["of"]),
-            within=float(judgement["within"]),
-        )
-        for verdict in verdicts
-        for on in verdict.clusters
-        if (case := known.get((on.contract, on.cluster))) is not None
-        for judgement in case["judgements"]
-        if judgement["rule"] == "returns" and on.findings
-    ]
+    for on in (each for verdict in verdicts for each in verdict.clusters):
+        case = known.get((on.contract, on.cluster), {"judgements": ()})
+        for judgement in case["judgements"]:
+            found = next((each for each in on.findings if each.says == judgement["says"]), None)
+            if judgement["rule"] != "returns" or found is None or found.ok is None:
+                continue
+            seconds = found.measured.get(f"{judgement['of']}_returned_s")
+            yield Return(
+                contract=on.contract,
+                cluster=on.cluster,
+                summary=case["series"].get(judgement["of"], {}).get("summary") or judgement["says"],
+                seconds=float(seconds) if isinstance(seconds, int | float) else None,
+                within=float(judgement["within"]),
+            )
 
 
 def heading(key: str) -> str:
     """What a figure is called: ``longest outage (s)`` for ``longest_outage_s``."""
     *head, last = key.split("_")
     return f"{' '.join(head)} ({_UNITS[last]})" if head and last in _UNITS else key.replace("_", " ")
-
-
-def _returned(on: ClusterVerdict, of: str) -> float | None:
-    for found in on.findings:
-        seconds = found.measured.get(f"{of}_returned_s")
-        if isinstance(seconds, int | float):
-            return float(seconds)
-    return None
 
 
 def _measured(findings: Sequence[Finding]) -> tuple[list[Table], list[tuple[str, str]]]:

@@ -46,7 +46,7 @@ def html(history: History, verdicts: Sequence[Verdict]) -> str:
         tone=_tone(verdicts),
         tally=words.tally(verdicts),
         facts=list(_facts(history)),
-        alerts=[note.text for note in history.notes if note.code],
+        alerts=list(_alerts(history)),
         notes=[(words.moment(over.since(note.mono)), note.text) for note in history.notes],
         claims=words.contracts(verdicts),
         controls=words.controls(verdicts),
@@ -65,7 +65,7 @@ def html(history: History, verdicts: Sequence[Verdict]) -> str:
             for cluster in dict.fromkeys(row.cluster for row in rows)
         ],
         charts=list(pictures.charts(drawn, over)),
-        bars=list(pictures.bars(evidence.returns(history, verdicts))),
+        bars=list(pictures.bars(list(evidence.returns(history, verdicts)))),
         contracts=[
             (verdict, [
                 (
@@ -121,6 +121,13 @@ def _anchors(verdicts: Sequence[Verdict]) -> dict[str, str]:
         else f"contract-{i}"
         for i, each in enumerate(verdicts)
     }
+
+
+def _alerts(history: History) -> Iterator[str]:
+    """What a reader must know before anything else."""
+    if not history.ended:
+        yield "This run was cut off. What would have come after its last record is not known."
+    yield from (note.text for note in history.notes if note.code)
 
 
 def _facts(history: History) -> Iterator[tuple[str, str]]:

@@ -100,6 +100,10 @@ class History(Protocol):
         """When each phase began and ended."""
 
     @property
+    def ended(self) -> bool:
+        """Whether the run came to its end, rather than being cut off."""
+
+    @property
     def samples(self) -> Mapping[str, Sequence[Sample]]:
         """Of every series, by time."""
 

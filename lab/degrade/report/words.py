@@ -120,7 +120,7 @@ def fault(name: str, target: str, seconds: float | None, *, real: bool = True, u
     if not real:
         return f"{thing} was to be {done}, and was not"
     if not undone:
-        return f"{thing} was {done}, and was not brought back"
+        return f"{thing} was {done}, and not brought back within the run"
     return f"{thing} was {done}" + (f" for {lasted(seconds)}" if seconds is not None else "")
 
 
@@ -195,7 +195,8 @@ def outcome(verdicts: Sequence[Verdict]) -> str:
         said.append(f"{len(broken)} of {count(tried, 'claim')} did not hold: {line(listed(broken))}.")
     if unclear:
         which = f"{len(unclear)} more" if broken else f"{len(unclear)} of {count(tried, 'claim')}"
-        said.append(f"Of {which} it cannot be told: {line(listed(unclear))}.")
+        hold = "holds" if len(unclear) == 1 else "hold"
+        said.append(f"Whether {which} {hold} cannot be told: {line(listed(unclear))}.")
     if not broken and not unclear:
         said.append(_all_held(tried))
     said += _of_controls(controls(verdicts))

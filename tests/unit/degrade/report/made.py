@@ -69,6 +69,7 @@ class History:
 
     run: dict[str, Any]
     spans: dict[Any, tuple[float, float]] = field(default_factory=dict)
+    ended: bool = True
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     flows: dict[str, list[Sample]] = field(default_factory=dict)
     acts: dict[str, Done] = field(default_factory=dict)

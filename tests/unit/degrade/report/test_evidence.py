@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from lab.degrade.report import evidence, lanes
 from lab.degrade.verdict import together
 from tests.unit.degrade.report import judged, made
@@ -106,7 +108,7 @@ def test_a_cluster_that_the_history_does_not_know():
 
 
 def test_everything_that_had_to_return():
-    found = evidence.returns(made.history(), judged.verdicts())
+    found = list(evidence.returns(made.history(), judged.verdicts()))
 
     assert [(each.contract, each.cluster, each.seconds, each.within) for each in found][:2] == [
         ("C2", "app1", 33.2, 120),
@@ -116,14 +118,16 @@ def test_everything_that_had_to_return():
     assert found[0].summary == "Thanos takes samples"
 
 
-def test_what_never_returned_has_no_time():
-    gone = judged.on(
-        "C2", "app1", "fail", "it is away", judged.finding("samples are taken again", "never", ok=False)
-    )
+@pytest.mark.parametrize(
+    ("ok", "seconds", "told"),
+    [(True, 3.0, [3.0]), (False, 130, [130.0]), (False, None, [None]), (None, None, [])],
+)
+def test_what_cannot_be_told_is_not_said_to_be_away(ok, seconds, told):
+    measured = {} if seconds is None else {"thanos_returned_s": seconds}
+    finding = judged.finding("samples are taken again", "what was seen", measured, ok=ok)
+    verdict = together("C2", "It holds.", [judged.on("C2", "app1", "fail", "why", finding)])
 
-    [found] = evidence.returns(made.history(), [together("C2", "It holds.", [gone])])
-
-    assert found.seconds is None
+    assert [each.seconds for each in evidence.returns(made.history(), [verdict])] == told
 
 
 def test_units_are_told():

@@ -12,6 +12,8 @@ from lab.degrade.report.html import command, html
 from lab.degrade.verdict import Finding, together
 from tests.unit.degrade.report import judged, made, pages
 
+RETURNS = "samples are taken again"
+
 HOSTILE = (
     "\"'><script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>"
     "{{ 7 * 7 }}{% raw %}</style></title></svg>&lt;\x00\x1b[31m\u202e\ud800]]>-->"
@@ -39,7 +41,7 @@ def test_it_says_what_was_done_and_what_came_of_it(whole):
     [outcome] = whole.all("p", class_="outcome")
 
     assert title.text == "The cluster mgmt was killed for 1 min 34 s"
-    assert outcome.text == "2 of 5 claims did not hold: C1 and C3. Of 1 more it cannot be told: C4."
+    assert outcome.text == "2 of 5 claims did not hold: C1 and C3. Whether 1 more holds cannot be told: C4."
     facts = {each.text for each in next(whole.all("dl", class_="facts")).all("dd")}
     assert {"2026-01-01 10:00:00 UTC", "4 min 20 s", "quick", "app1 and app2", "hub-spoke"} <= facts
 
@@ -211,9 +213,9 @@ def test_figures_and_recovery(whole):
 
 def test_what_came_back_too_late_or_never_is_told():
     late = judged.on(
-        "C2", "app1", "fail", "late", judged.finding("x", "y", {"thanos_returned_s": 130.0}, ok=False)
+        "C2", "app1", "fail", "late", judged.finding(RETURNS, "y", {"thanos_returned_s": 130.0}, ok=False)
     )
-    never = judged.on("C2", "app2", "fail", "never", judged.finding("x", "y", ok=False))
+    never = judged.on("C2", "app2", "fail", "never", judged.finding(RETURNS, "y", ok=False))
 
     [bars] = page(verdicts=[together("C2", "It holds.", [late, never])]).all("div", class_="bars")
 
@@ -333,10 +335,12 @@ def test_the_run_that_was_cut_off():
     history.faults = history.faults[:2]
     del history.spans["recover"], history.spans["settle"]
     history.acts.clear()
+    history.ended = False
 
     found = page(history)
 
-    assert next(found.all("h1")).text == "The cluster mgmt was killed, and was not brought back"
+    assert next(found.all("h1")).text == "The cluster mgmt was killed, and not brought back within the run"
+    assert "This run was cut off." in next(found.all("header")).text
     assert "never, was due in settle" in found.text
 
 

@@ -121,7 +121,9 @@ def test_the_fault_in_words(name, target, said):
 
 def test_a_fault_that_was_not_or_that_stayed():
     assert words.fault("kill", "mgmt", None, real=False) == "The cluster mgmt was to be killed, and was not"
-    assert words.fault("stop", "mgmt", None, undone=False).endswith("was shut down, and was not brought back")
+    assert words.fault("stop", "mgmt", None, undone=False).endswith(
+        "was shut down, and not brought back within the run"
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,13 @@ def test_a_fault_that_was_not_or_that_stayed():
         ([verdict("C1", "pass"), verdict("C2", "pass"), verdict("C8", "skipped")], "All 2 claims held."),
         (
             [verdict("C1", "fail"), verdict("C2", "pass"), verdict("C3", "inconclusive")],
-            "1 of 3 claims did not hold: C1. Of 1 more it cannot be told: C3.",
+            "1 of 3 claims did not hold: C1. Whether 1 more holds cannot be told: C3.",
         ),
-        ([verdict("C1", "inconclusive")], "Of 1 of 1 claim it cannot be told: C1."),
+        ([verdict("C1", "inconclusive")], "Whether 1 of 1 claim holds cannot be told: C1."),
+        (
+            [verdict("C1", "inconclusive"), verdict("C2", "inconclusive"), verdict("C3", "pass")],
+            "Whether 2 of 3 claims hold cannot be told: C1 and C2.",
+        ),
         (
             [verdict("C6", "pass"), verdict("C6-x", "pass", control_of="C6")],
             f"{HELD} The negative control C6-x did not fail: {UNSEEN}",
