@@ -132,7 +132,7 @@ class Recorder:
         """A record as a line of JSON, without secrets.
 
         Field by field: what looks like a password without an end would take the fields after it along. In
-        the header, which is ours, names are no hint: a version of external-secrets is no secret.
+        the header, which is ours, names are no hint: the version of an operator of secrets is none.
         """
         clean = self._leaves if kind == "run" else self._field
         record = {"kind": kind, **{name: clean(value) for name, value in fields.items()}}

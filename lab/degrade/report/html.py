@@ -46,7 +46,7 @@ def html(history: History, verdicts: Sequence[Verdict]) -> str:
         tone=_tone(verdicts),
         tally=words.tally(verdicts),
         facts=list(_facts(history)),
-        alerts=list(_alerts(history)),
+        warnings=list(_warnings(history)),
         notes=[(words.moment(over.since(note.mono)), note.text) for note in history.notes],
         claims=words.contracts(verdicts),
         controls=words.controls(verdicts),
@@ -123,7 +123,7 @@ def _anchors(verdicts: Sequence[Verdict]) -> dict[str, str]:
     }
 
 
-def _alerts(history: History) -> Iterator[str]:
+def _warnings(history: History) -> Iterator[str]:
     """What a reader must know before anything else."""
     if not history.ended:
         yield "This run was cut off. What would have come after its last record is not known."

@@ -39,8 +39,14 @@ def on(cases: list[Case]) -> dict[str, list[str]]:
 def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() -> None:
     cases, skipped = bound("hub-spoke", Away("mgmt"))
     apps = ["app1", "app2"]
-    assert on(cases) == dict.fromkeys(("C1", "C2", "C3", "C4", "C5", "C5-any-backend", "C6", "C7"), apps)
-    assert skipped == []
+    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6", "C7")
+    assert on(cases) == dict.fromkeys(judged, apps)
+    # Controls that need a second agent beside the real one, which the topology does not ask for.
+    assert {(each.contract.id, each.cluster, each.reason) for each in skipped} == {
+        (control, app, f"{addon} is not set up for it (options.control)")
+        for control, addon in (("C2-restarted", "prometheus-agent"), ("C6-ten-tries", "promtail"))
+        for app in apps
+    }
 
 
 def test_flows_lead_to_every_cluster_that_is_left() -> None:
@@ -61,8 +67,8 @@ def test_what_needs_a_second_cluster_is_not_asked_where_there_is_none() -> None:
 
 def test_a_small_lab_says_what_it_has_not() -> None:
     cases, skipped = bound("hub-spoke-small", Away("mgmt"))
-    assert set(on(cases)) == {"C1", "C2", "C3", "C4", "C5", "C5-any-backend", "C6"}
-    assert {each.contract.id: each.reason for each in skipped} == {"C7": "the lab has no argocd"}
+    assert set(on(cases)) == {"C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6"}
+    assert {each.contract.id: each.reason for each in skipped}["C7"] == "the lab has no argocd"
 
 
 def test_claims_about_the_hub_say_nothing_of_another_cluster() -> None:
@@ -78,7 +84,7 @@ def test_claims_about_the_hub_say_nothing_of_another_cluster() -> None:
 
 def test_with_one_component_away_only_what_rests_on_it_is_judged() -> None:
     cases, skipped = bound("hub-spoke", Away("mgmt", component="vault"))
-    assert on(cases) == {"C3": ["app1", "app2"]}
+    assert on(cases) == {"C3": ["app1", "app2"], "C3-delete": ["app1", "app2"]}
     assert {each.contract.id: each.reason for each in skipped}["C6"] == "it does not rest on vault"
 
 
@@ -108,5 +114,6 @@ def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
         choose(told(topology, placed, CATALOG), ["C5-any-backed"])
     assert refused.value.brief == "there is no contract 'C5-any-backed'"
     assert refused.value.remedy == (
-        'Did you mean "C5-any-backend"? There are C1, C2, C3, C4, C5, C5-any-backend, C6 and C7.'
+        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C5, '
+        "C5-any-backend, C6, C6-ten-tries and C7."
     )
