@@ -118,7 +118,7 @@ def _addons(folder: Path) -> Path:
     )
     # No limit of memory that would flatter it.
     _change(server / "agent.yaml.j2", "limits: {memory: 128Mi}", "limits: {memory: 1Gi}")
-    _change(server / "agent.yaml.j2", "value: 110MiB", "value: 900MiB")
+    _change(server / "agent.yaml.j2", "value: 96MiB", "value: 900MiB")
     text = (server / "prometheus.yaml.j2").read_text()
     start, end = text.index("remote_write:"), text.index("scrape_configs:")
     (server / "prometheus.yaml.j2").write_text(text[:start] + text[end:])
