@@ -1,4 +1,4 @@
-"""Whether a cluster's samples are all in Thanos: CLUSTER SINCE INTERVAL; prints JSON.
+"""Whether a cluster's samples are all in Thanos: CLUSTER TENANT SINCE INTERVAL; prints JSON.
 
 A target that is looked at every INTERVAL seconds gives a sample of ``up`` each time, whether it answers or not.
 So the moments of these, and of a counter of the shop, are an interval apart, or samples between them are lost.
@@ -13,8 +13,8 @@ import urllib.request
 URL = "http://thanos-query.thanos.svc.cluster.local:9090/api/v1/query"
 SERIES = ('up{%s,job="prometheus-agent"}', 'up{%s,job="pods",namespace="demo"}', "demo_orders_total{%s}")
 
-cluster, since, interval = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-labels = f'tenant_id="{cluster}",cluster="{cluster}"'
+cluster, tenant, since, interval = *sys.argv[1:3], *map(int, sys.argv[3:5])
+labels = f'tenant_id="{tenant}",cluster="{cluster}"'
 # The newest samples are still on their way.
 until = int(time.time()) - 2 * interval
 series, samples, lost, largest, fewest = 0, 0, 0, 0.0, 0

@@ -51,31 +51,48 @@ def _http(body: bytes, kind: str = "text/plain") -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-class Names:
+class Names(asyncio.DatagramProtocol):
     """Looks up addresses (A records) at the pod's own name server, each time anew."""
 
     def __init__(self) -> None:
+        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+
+    async def start(self) -> None:
+        """Open the socket that all questions are asked by."""
         lines = Path("/etc/resolv.conf").read_text(encoding="ascii").split("\n")
-        self._server = next(line.split()[1] for line in lines if line.startswith("nameserver"))
+        server = next(line.split()[1] for line in lines if line.startswith("nameserver"))
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, remote_addr=(server, 53))
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        """Give an answer to whoever waits for it."""
+        waiting = self._waiting.get(data[:2])
+        if waiting is not None and not waiting.done():
+            waiting.set_result(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """The name server refuses: the question is asked again."""
 
     async def address(self, host: str) -> str:
         """The address of ``host``, a full name; OSError if there is none."""
-        loop = asyncio.get_running_loop()
         labels = b"".join(bytes([len(part)]) + part.encode() for part in host.split("."))
-        number = secrets.randbits(16)
-        question = struct.pack(">HHHHHH", number, 0x0100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
-            asker.setblocking(False)
-            asker.connect((self._server, 53))
-            while True:
-                await loop.sock_sendall(asker, question)
-                try:
-                    async with asyncio.timeout(DNS_RETRY_S):
-                        answer = await loop.sock_recv(asker, 1024)
-                except TimeoutError:
-                    continue
-                if answer[:2] == question[:2]:
-                    return _first_address(answer, len(question))
+        number = struct.pack(">H", secrets.randbits(16))
+        question = number + struct.pack(">HHHHH", 0x0100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+        loop = asyncio.get_running_loop()
+        waiting = self._waiting[number] = loop.create_future()
+        again: asyncio.Handle = loop.call_soon(lambda: None)
+
+        def ask() -> None:
+            nonlocal again
+            self._transport.sendto(question)
+            again = loop.call_later(DNS_RETRY_S, ask)
+
+        ask()
+        try:
+            return _first_address(await waiting, len(question))
+        finally:
+            again.cancel()
+            del self._waiting[number]
 
 
 def _first_address(answer: bytes, place: int) -> str:
@@ -94,33 +111,86 @@ def _first_address(answer: bytes, place: int) -> str:
     raise OSError("the name has no address")
 
 
-NAMES = Names() if Path("/etc/resolv.conf").exists() else None
+NAMES = Names()
 
 
-async def connected(flow: dict) -> socket.socket:  # type: ignore[type-arg]
+class Connection(asyncio.Protocol):
+    """A connection of a flow, for one request at a time."""
+
+    def __init__(self) -> None:
+        self._answer = b""
+        self._waiting: asyncio.Future[None] | None = None
+        self.lost: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember whom to ask."""
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Take in an answer."""
+        self._answer += data
+        if b"\r\n\r\n" in self._answer:
+            self._end(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remember why; whoever waits is told."""
+        self.lost = exc or ConnectionResetError("closed without an answer")
+        self._end(self.lost)
+
+    async def ask(self, host: str) -> None:
+        """One request. OSError where it fails."""
+        if self.lost is not None:
+            raise self.lost
+        self._answer = b""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self.transport.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())  # type: ignore[attr-defined]
+        await self._waiting
+        if not self._answer.startswith(b"HTTP/1.1 200"):
+            raise OSError(self._answer[:60].split(b"\r\n")[0].decode("ascii", "replace"))
+
+    def close(self) -> None:
+        """Give it up."""
+        self.transport.abort()  # type: ignore[attr-defined]
+
+    def _end(self, error: Exception | None) -> None:
+        if self._waiting is None or self._waiting.done():
+            return
+        if error is None:
+            self._waiting.set_result(None)
+        else:
+            self._waiting.set_exception(error)
+
+
+async def connected(flow: dict) -> Connection:  # type: ignore[type-arg]
     """A new connection of ``flow``."""
-    address = await NAMES.address(flow["host"])  # type: ignore[union-attr]
+    address = await NAMES.address(flow["host"])
+    loop = asyncio.get_running_loop()
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setblocking(False)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        await asyncio.get_running_loop().sock_connect(made, (address, flow["port"]))
+        await loop.sock_connect(made, (address, flow["port"]))
+        _, connection = await loop.create_connection(Connection, sock=made)
     except BaseException:
         made.close()
         raise
-    return made
+    return connection
 
 
-async def exchange(connection: socket.socket, host: str, last: str) -> None:
-    """One request on ``connection``; ``last`` is its last header, with the line's end."""
+async def once_anew(flow: dict) -> None:  # type: ignore[type-arg]
+    """One request on a connection of its own, with as few turns of the event loop as there can be."""
+    address = await NAMES.address(flow["host"])
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(connection, f"GET / HTTP/1.1\r\nHost: {host}\r\n{last}\r\n".encode())
-    answer = b""
-    while b"\r\n\r\n" not in answer:
-        more = await loop.sock_recv(connection, 4096)
-        if not more:
-            raise ConnectionResetError("closed without an answer")
-        answer += more
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
+        made.setblocking(False)
+        await loop.sock_connect(made, (address, flow["port"]))
+        made.send(f"GET / HTTP/1.1\r\nHost: {flow['host']}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            more = await loop.sock_recv(made, 4096)
+            if not more:
+                raise ConnectionResetError("closed without an answer")
+            answer += more
     if not answer.startswith(b"HTTP/1.1 200"):
         raise OSError(answer[:60].split(b"\r\n")[0].decode("ascii", "replace"))
 
@@ -175,8 +245,7 @@ async def ask_anew(flow: dict, record: Recorder) -> None:  # type: ignore[type-a
         began = (time.monotonic(), time.time())
         try:
             async with asyncio.timeout(flow["timeout"]):
-                with await connected(flow) as connection:
-                    await exchange(connection, flow["host"], "Connection: close\r\n")
+                await once_anew(flow)
         except OSError as error:
             record.add(number, began, None, _named(error))
         else:
@@ -201,7 +270,7 @@ async def ask_on(flow: dict, record: Recorder) -> None:  # type: ignore[type-arg
             async with asyncio.timeout(flow["timeout"]):
                 if connection is None:
                     connection = await connected(flow)
-                await exchange(connection, flow["host"], "")
+                await connection.ask(flow["host"])
         except OSError as error:
             record.add(number, began, None, _named(error))
             if connection is not None:
@@ -215,6 +284,7 @@ async def ask_on(flow: dict, record: Recorder) -> None:  # type: ignore[type-arg
 
 async def probe(config: dict, port: int) -> None:  # type: ignore[type-arg]
     """Make the requests of every flow, and answer with what came of them, for ever."""
+    await NAMES.start()
     lines: list[str] = []
     recorders, tasks = [], []
     for flow in config["flows"]:
@@ -232,14 +302,14 @@ async def probe(config: dict, port: int) -> None:  # type: ignore[type-arg]
         await writer.drain()
         writer.close()
 
-    await asyncio.start_server(answer, "", port)
-    while True:
-        await asyncio.sleep(BATCH_S)
-        for recorder in recorders:
-            recorder.flush()
-        for task in tasks:
-            if task.done():
-                task.result()
+    async with await asyncio.start_server(answer, "", port):
+        while True:
+            await asyncio.sleep(BATCH_S)
+            for recorder in recorders:
+                recorder.flush()
+            for task in tasks:
+                if task.done():
+                    task.result()
 
 
 async def serve(port: int, name: str) -> None:

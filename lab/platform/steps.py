@@ -25,6 +25,9 @@ from lab.platform.record import references
 from lab.redact import Redactor
 
 _EVERY_S = 0.5
+_SHORTEST_S = 5.0
+"""What a command in a pod is given, however little is left: one that is cut off says nothing."""
+
 _SHOWN = 300
 """Characters of an answer that are evidence enough."""
 
@@ -238,7 +241,7 @@ class _Attempt:
             pod["metadata"]["name"],
             arguments["command"],
             container=container,
-            timeout=max(1.0, self.deadline - time.monotonic()),
+            timeout=max(_SHORTEST_S, self.deadline - time.monotonic()),
         )
         return Outcome(0, _parsed(text))
 
