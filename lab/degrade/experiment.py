@@ -131,7 +131,7 @@ class Experiment:
         except LabError as error:
             self._note(f"the fault could not be injected: {error}", code="not-seen")
             raise _Ended from error
-        self.recorder.write("fault", what="injected", detail=self.fault.told)
+        self.recorder.write("fault", what="injected", detail="")
         try:
             self._wait("the fault", self._still_there, timeout=_SEEN_S)
         except TimedOut as error:

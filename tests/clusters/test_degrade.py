@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -15,29 +12,11 @@ from lab import state
 from lab.clients import docker
 from lab.clients.wait import wait_until
 from lab.degrade import faults
-from lab.degrade.probers import NAMESPACE
 from lab.workspace import Workspace
-from tests.clusters.labs import Ran, invoke, require_sound, started
+from tests.clusters.experiments import degrade, require_whole, runs, verdicts
+from tests.clusters.labs import invoke, require_sound, started
 
 pytestmark = pytest.mark.cluster
-
-
-def degrade(lab: Workspace, topology: str, *words: str, expect: int = 0) -> tuple[Ran, Path]:
-    """An experiment, and the folder that its last line names."""
-    ran = invoke("degrade", "-t", topology, "--profile", "quick", *words, name=lab.lab, expect=expect)
-    return ran, Path(ran.out.splitlines()[-1])
-
-
-def verdicts(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Every entry of an experiment's verdict.json, by contract."""
-    return {each["id"]: each for each in json.loads((folder / "verdict.json").read_text())["contracts"]}
-
-
-def require_whole(lab: Workspace) -> None:
-    """Nothing is broken, and nothing of an experiment is left."""
-    assert faults.owed(lab.folder) is None
-    for kube in lab.kubes.values():
-        assert NAMESPACE not in [each["metadata"]["name"] for each in kube.get("/api/v1/namespaces")["items"]]
 
 
 @pytest.mark.pair
@@ -59,7 +38,7 @@ def test_a_cluster_that_is_killed_takes_nothing_along(pair: Workspace) -> None:
 
 @pytest.mark.pair
 def test_what_is_written_of_it_can_be_read_again(pair: Workspace) -> None:
-    folder = state_runs(pair)[-1]
+    folder = runs(pair)[-1]
     before = (folder / "verdict.json").read_text()
     names = {path.name for path in folder.iterdir()}
     assert names == {"history.jsonl", "verdict.json", "junit.xml", "report.html"}
@@ -70,11 +49,6 @@ def test_what_is_written_of_it_can_be_read_again(pair: Workspace) -> None:
     suite = ET.parse(folder / "junit.xml").getroot()
     assert {case.get("name", "")[:3] for case in suite.iter("testcase")} >= {"C1 ", "C5 "}
     assert "<script src" not in (folder / "report.html").read_text()
-
-
-def state_runs(lab: Workspace) -> list[Path]:
-    """The folders of all experiments, oldest first."""
-    return sorted((lab.settings.state / "runs").iterdir())
 
 
 def test_ctrl_c_undoes_it(pair: Workspace) -> None:
@@ -88,7 +62,7 @@ def test_ctrl_c_undoes_it(pair: Workspace) -> None:
     west = docker.container(f"{pair.lab}-west-control-plane")
     assert west is not None
     assert west.status == "running"
-    folder = state_runs(pair)[-1]
+    folder = runs(pair)[-1]
     assert verdicts(folder)["C1"]["verdict"] == "inconclusive"
     assert "interrupted" in verdicts(folder)["C1"]["reason"]
     require_whole(pair)
@@ -128,22 +102,9 @@ def test_what_cannot_be_asked_for_changes_nothing(pair: Workspace) -> None:
     assert state.folder(pair.settings, pair.lab).read("fault") == before == ""
 
 
-def test_the_hub_dies_and_every_promise_of_the_platform_holds(hub_spoke: Workspace) -> None:
-    _, folder = degrade(hub_spoke, "hub-spoke")
-    found = verdicts(folder)
-    promised = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
-    assert {name: found[name]["verdict"] for name in promised} == dict.fromkeys(promised, "pass")
-    for each in ("app1", "app2"):
-        lines = found["C6"]["measured"][each]["lines"]
-        assert (lines["missing"], lines["twice"]) == (0, 0)
-        assert lines["looked_for"] >= 300
-        assert found["C2"]["measured"][each]["samples"]["lost"] == 0
-    require_whole(hub_spoke)
-
-
 def _until_broken(lab: Workspace, under_way: Any) -> str | None:
     assert under_way.poll() is None, under_way.communicate()
-    history = state_runs(lab)[-1] / "history.jsonl" if (lab.settings.state / "runs").is_dir() else None
+    history = runs(lab)[-1] / "history.jsonl" if (lab.settings.state / "runs").is_dir() else None
     text = history.read_text() if history is not None and history.exists() else ""
     if '"what":"seen"' in text and '"phase":"end"' not in text:
         return None

@@ -49,7 +49,7 @@ def test_it_says_what_was_done_and_what_came_of_it(whole):
 def test_scaled_time_constants_are_said_before_anything_else(whole):
     [notice] = next(whole.all("header")).all("div", class_="notice")
 
-    assert notice.text.startswith("Time constants were scaled (profile quick): Prometheus truncates its log")
+    assert notice.text.startswith("Shorter than in life (profile quick): Prometheus truncates its log")
     history = made.history()
     history.run["profile"]["scaled"] = ""
     assert not list(page(history).all("div", class_="notice"))
