@@ -15,6 +15,7 @@ from typing import Final, Literal
 from lab import console
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
+from lab.degrade import probers
 from lab.document.position import nearest
 from lab.errors import HostError, InputError, LabError
 from lab.providers.base import Provider
@@ -178,8 +179,9 @@ def _join(provider: Provider, node: str) -> None:
 
 
 def settle(workspace: Workspace, *, remedy: str) -> str:
-    """Undo what an earlier command owes; return what that was, in words, or an empty text.
+    """Undo what an earlier command owes, and remove its probers; return what it was, in words.
 
+    The text is empty where nothing is owed.
     Raises :class:`HostError` with ``remedy`` when it cannot be undone.
     """
     fault = owed(workspace.folder)
@@ -193,6 +195,7 @@ def settle(workspace: Workspace, *, remedy: str) -> str:
             details=str(error),
             remedy=remedy,
         ) from error
+    probers.sweep(workspace.kubes.values())
     return fault.told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -103,6 +104,13 @@ def take_away(kube: Kube, *, cancelled: Event) -> None:
         return f"namespace {NAMESPACE} is still there" if kube.exists(namespace) else None
 
     wait_until(f"the end of {NAMESPACE}", look, timeout=_GONE_S, cancelled=cancelled)
+
+
+def sweep(kubes: Iterable[Kube]) -> None:
+    """Have what an experiment that was killed has left removed, wherever that can be asked for now."""
+    for kube in kubes:
+        with suppress(LabError):
+            kube.remove(Reference("v1", "Namespace", "", NAMESPACE))
 
 
 @dataclass

@@ -122,11 +122,14 @@ def test_what_is_owed_is_written_down_before_anything_is_done(
     assert owed(workspace.folder) is not None
 
 
-def test_a_later_command_pays(workspace: Workspace, nodes: Nodes) -> None:
+def test_a_later_command_pays(workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[object] = []
+    monkeypatch.setattr(faults.probers, "sweep", swept.append)
     assert faults.settle(workspace, remedy="") == ""
     Hand(workspace).inject(Fault("pause", "mgmt", "r1"))
     assert faults.settle(workspace, remedy="").startswith("mgmt: its nodes were frozen")
     assert nodes.done == [("pause", "mgmt"), ("start", "mgmt")]
+    assert len(swept) == 1
     assert faults.settle(workspace, remedy="") == ""
 
 
