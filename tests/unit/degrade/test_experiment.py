@@ -13,6 +13,7 @@ import pytest
 
 from lab.catalog.words import LabView
 from lab.degrade import experiment as module
+from lab.degrade import probers
 from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
 from lab.degrade.profiles import Profile
@@ -103,8 +104,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(module, "_CLEAN_FOR_S", 0.0)
     monkeypatch.setattr(module, "_CLEAN_S", 0.5)
     monkeypatch.setattr(module, "_SEEN_S", 0.5)
-    monkeypatch.setattr(module.probers, "set_up", lambda *_, **__: made.done.append("set up"))
-    monkeypatch.setattr(module.probers, "take_away", lambda *_, **__: made.done.append("take away"))
+    monkeypatch.setattr(probers, "set_up", lambda *_, **__: made.done.append("set up"))
+    monkeypatch.setattr(probers, "take_away", lambda *_, **__: made.done.append("take away"))
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from lab.addons import catalog
 from lab.catalog.place import Placed, place
-from lab.degrade import faults
+from lab.degrade import faults, probers
 from lab.degrade.faults import Fault, Hand, owed
 from lab.errors import HostError, InputError, ProvisionError
 from lab.providers.base import ClusterState, NodeState
@@ -60,10 +59,10 @@ class Api:
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     made = Nodes()
     monkeypatch.setattr(Workspace, "provider", lambda _: made)
-    return iter([made]).__next__()
+    return made
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_a_component_is_scaled_away_and_back_to_what_it_was(
     # By another command, which knows of it only what was written down.
     written = owed(workspace.folder)
     assert written == fault
-    Hand(workspace).undo(written)  # type: ignore[arg-type]
+    Hand(workspace).undo(written)
     assert set(api.replicas.values()) == {2}
 
 
@@ -124,7 +123,7 @@ def test_what_is_owed_is_written_down_before_anything_is_done(
 
 def test_a_later_command_pays(workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     swept: list[object] = []
-    monkeypatch.setattr(faults.probers, "sweep", swept.append)
+    monkeypatch.setattr(probers, "sweep", swept.append)
     assert faults.settle(workspace, remedy="") == ""
     Hand(workspace).inject(Fault("pause", "mgmt", "r1"))
     assert faults.settle(workspace, remedy="").startswith("mgmt: its nodes were frozen")
