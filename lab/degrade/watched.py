@@ -18,6 +18,11 @@ Span = tuple[float, float]
 
 _EPSILON: Final = 1e-9
 
+_UNNOTICED_S = 1.0
+"""A request is lost when seconds pass without an answer. What is sent and lost is sent again after one (RFC
+6298), so nothing that lasts less makes a request fail, and requests before and after would have been late.
+On two busy cores probers were seen to pause for most of a second, and lost nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
@@ -122,6 +127,10 @@ class Watched:
         if first is not None:
             yield first, len(self._in_time) - 1
 
+    @property
+    def _unnoticed(self) -> float:
+        return _UNNOTICED_S if self.is_flow and not self.missing else 0.0
+
     @cached_property
     def _in_time(self) -> list[Sample]:
         return sorted(self.samples, key=lambda sample: sample.mono)
@@ -136,14 +145,15 @@ class Watched:
 
         It stands for a little longer if the next one came so late: no clock is exact, and a sampler that
         had to wait for an answer goes on at its next turn. What a gap says is not known is not, except while
-        a sample was under way. The first sample stands for half a turn before it, too.
+        a sample was under way. The first sample stands for half a turn before it, too. Of requests, all of
+        which are known of, a pause of a second hides no loss: it takes more to lose one.
         """
         turns: list[Span] = []
         busy: list[Span] = []
         for index, each in enumerate(self._in_time):
             start = each.mono - self.every / 2 if index == 0 else each.mono
             end = each.mono + max(self.every, each.seconds)
-            slack = self.every if each.seconds > self.every else self.every / 2
+            slack = max(self._unnoticed, self.every if each.seconds > self.every else self.every / 2)
             following = self._begun[index + 1] if index + 1 < len(self._begun) else end
             turns.append((start, following if end < following <= end + slack else end))
             if each.seconds > 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -21,6 +23,13 @@ def port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """What is left of a loop is found here, and not in another test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
