@@ -83,6 +83,12 @@ class _Probe:
         return answers
 
 
+def _answer(outcome: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a probe answered; nothing where something else did."""
+    answer = outcome.get("answer")
+    return answer if isinstance(answer, Mapping) else {}
+
+
 class _Clock:
     """Runs the checks of one ordered pair until they hold or time is up."""
 
@@ -178,7 +184,7 @@ def _pair(clock: _Clock, source: _Probe, target: _Probe) -> Iterable[CheckResult
     def policy() -> tuple[bool, str]:
         nonce = secrets.token_hex(8)
         [inside] = target.ask(f"http://127.0.0.1:{_SHUT}/whoami?nonce={nonce}")
-        if inside.get("answer", {}).get("nonce") != nonce:
+        if _answer(inside).get("nonce") != nonce:
             return False, f"nothing to block: {_told(inside, f'127.0.0.1:{_SHUT} in {target.cluster}')}"
         [outside] = source.ask(f"http://{target.address}:{_SHUT}/whoami?nonce={nonce}", timeout=_BLOCK_S)
         if "answer" in outside:
@@ -206,7 +212,7 @@ def _services(clock: _Clock, source: _Probe, probes: Mapping[str, _Probe]) -> It
                 url = f"http://probe.{NAMESPACE}.svc.cluster.local:{_OPEN}/whoami?nonce={nonce}"
                 for outcome in source.ask(url, times=_BURST):
                     asked += 1
-                    answer = outcome.get("answer", {})
+                    answer = _answer(outcome)
                     if answer.get("nonce") == nonce:
                         answered[answer["cluster"]] = answered.get(answer["cluster"], 0) + 1
                     else:
