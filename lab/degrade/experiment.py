@@ -131,6 +131,7 @@ class Experiment:
         except LabError as error:
             self._note(f"the fault could not be injected: {error}", code="not-seen")
             raise _Ended from error
+        self._since = time.monotonic()
         self.recorder.write("fault", what="injected", detail="")
         try:
             self._wait("the fault", self._still_there, timeout=_SEEN_S)
@@ -218,7 +219,10 @@ class Experiment:
                     if found is not None and found.ready:
                         return f"{each.name} still serves"
             return None
-        return f"{self.fault.cluster} still answers" if self._api() else None
+        latest = self._sampler.latest.get(f"lab/{self.fault.cluster}/api")
+        if latest is None or latest.mono < self._since:
+            return f"{self.fault.cluster} was not asked since"
+        return f"{self.fault.cluster} still answers" if latest.ok else None
 
     def _not_back(self) -> str | None:
         """What is not back after the undoing."""

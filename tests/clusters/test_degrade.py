@@ -86,7 +86,7 @@ def test_what_a_killed_experiment_owes_is_paid_by_up(pair: Workspace) -> None:
 
 
 def test_the_next_experiment_clears_what_another_left(pair: Workspace) -> None:
-    _, folder = degrade(pair, "pair", "--fault", "partition", "--hold", "20s", "--contract", "C1,C5")
+    _, folder = degrade(pair, "pair", "--fault", "partition", "--hold", "60s", "--contract", "C1,C5")
     assert {each["verdict"] for name, each in verdicts(folder).items() if name != "C5-any-backend"} == {
         "pass"
     }

@@ -34,6 +34,7 @@ class World:
         self.done: list[str] = []
         self.answers = True
         self.dies, self.returns, self.undoes = True, True, True
+        self.asked = float("inf")
         self.on_halt: Callable[[], None] = lambda: None
 
 
@@ -73,7 +74,7 @@ class Samples:
     @property
     def latest(self) -> dict[str, Latest]:
         ok = self.world.answers
-        return {TARGET: Latest(ok, float("inf"), "" if ok else "refused")}
+        return {TARGET: Latest(ok, self.world.asked, "" if ok else "refused")}
 
     def start(self, _: object) -> None:
         self.world.done.append("start")
@@ -177,6 +178,14 @@ def test_a_fault_that_has_no_effect_is_undone_and_told(tmp_path: Path, world: Wo
     assert told(history, "note", "code") == ["not-seen"]
     assert world.done.count("undo") == 1
     assert told(history, "phase", "phase") == ["baseline", "inject", "recover", "end"]
+
+
+def test_a_sample_from_before_the_fault_does_not_show_it(tmp_path: Path, world: World) -> None:
+    world.asked = 0.0
+    history, _ = conduct(tmp_path)
+    [note, *_] = [each for each in history if each["kind"] == "note"]
+    assert note["code"] == "not-seen"
+    assert "mgmt was not asked since" in note["text"]
 
 
 def test_ctrl_c_undoes_it(tmp_path: Path, world: World) -> None:

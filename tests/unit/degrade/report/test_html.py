@@ -402,3 +402,9 @@ def test_everything_can_be_told_from_what_is_behind_it(block):
             assert contrast(found[text], found[behind]) >= 4.5, (text, behind)
     for mark in ("ok", "other", "apart", "lost", "hatch", "half", "zero"):
         assert contrast(found[mark], found["paper"]) >= 3, mark
+
+
+def test_a_control_that_is_skipped_has_its_place():
+    skipped = judged.on("C2-again", "app1", "skipped", "the addon is not set up for it")
+    verdicts = [*judged.verdicts(), together("C2-again", "It holds, too.", [skipped], control_of="C2")]
+    assert "the addon is not set up for it" in page(verdicts=verdicts).text
