@@ -19,7 +19,7 @@ from lab.catalog.contract import Act, Phase, Series
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
 from lab.degrade.cases import Case
-from lab.degrade.probers import Listener
+from lab.degrade.probers import REQUEST_TIMEOUT_S, Listener
 from lab.degrade.recorder import Recorder
 from lab.errors import LabError
 from lab.platform.check import nonce
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 _LISTEN_EVERY_S = 2.0
 _STOPPING_S = 30.0
+_LAST_BATCH_S = REQUEST_TIMEOUT_S + 1.5
 _LATE = 0.5
 """Of its interval: by how much a sample may be late before that is a gap."""
 
@@ -89,6 +90,9 @@ class Sampler:
         deadline = time.monotonic() + _STOPPING_S
         for thread in self._threads:
             thread.join(timeout=max(0.1, deadline - time.monotonic()))
+        if self._listeners:
+            # Until requests that were begun before have ended, and are in a batch.
+            time.sleep(_LAST_BATCH_S)
         for listener in self._listeners:
             self._take(listener)
 
