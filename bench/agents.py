@@ -119,9 +119,9 @@ def _addons(folder: Path) -> Path:
     # No limit of memory that would flatter it.
     _change(server / "agent.yaml.j2", "limits: {memory: 128Mi}", "limits: {memory: 1Gi}")
     _change(server / "agent.yaml.j2", "value: 96MiB", "value: 900MiB")
-    text = (server / "prometheus.yaml.j2").read_text()
+    text = (server / "prometheus.j2").read_text()
     start, end = text.index("remote_write:"), text.index("scrape_configs:")
-    (server / "prometheus.yaml.j2").write_text(text[:start] + text[end:])
+    (server / "prometheus.j2").write_text(text[:start] + text[end:])
     loki = _copy(addons, "loki", "local-loki")
     _change(loki / "addon.yaml", "on: mgmt\nsingle: true\n", "on: app\n")
     _change(loki / "service.yaml.j2", 'annotations: {service.cilium.io/global: "true"}', "annotations: {}")

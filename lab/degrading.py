@@ -15,7 +15,7 @@ from lab.degrade import degrade as story
 from lab.degrade import faults
 from lab.degrade.report.table import render_table
 from lab.degrade.verdict import Verdict, exit_code
-from lab.document.position import nearest
+from lab.document.position import did_you_mean
 from lab.document.scalars import Unfit, duration
 from lab.errors import CheckFailed, Inconclusive, InputError
 from lab.settings import Settings, from_environment
@@ -153,8 +153,7 @@ def _find(settings: Settings, run: str) -> Path:
     for folder in known:
         if folder.name == run:
             return folder
-    guess = nearest(run, [folder.name for folder in known])
     raise InputError(
         f"there is no experiment {run!r}",
-        remedy=(f'Did you mean "{guess}"? ' if guess else "") + "See them all: ./invoke report --all",
+        remedy=did_you_mean(run, [folder.name for folder in known]) + "See them all: ./invoke report --all",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from lab.catalog.vocabulary import ANY
 from lab.catalog.words import Api, LabView, look
 from lab.platform.check import Subject
 from lab.platform.install import Wanted
+from lab.platform.record import records
 from lab.providers.base import ClusterState
 from lab.supply import module_files
 from lab.workspace import Workspace
@@ -29,6 +30,12 @@ def placed(
 ) -> tuple[Placed, ...]:
     """Return what goes where, in order. Raises :class:`lab.errors.InputError` as :func:`place` does."""
     return place(workspace.topology, catalog(workspace.settings), only=only, without=without)
+
+
+def absent(workspace: Workspace, wanted: Iterable[Placed]) -> list[Placed]:
+    """Return what of ``wanted`` is not on its cluster. Its clusters must answer."""
+    there = workspace.on_each(lambda cluster: records(workspace.kubes[cluster]).keys())
+    return [each for each in wanted if each.addon.name not in there[each.cluster]]
 
 
 @dataclass(frozen=True)

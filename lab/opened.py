@@ -12,7 +12,7 @@ from lab.clients.forward import Forwarder
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Unreachable
 from lab.clients.kube_streams import Connection
-from lab.document.position import listed, nearest
+from lab.document.position import did_you_mean, listed
 from lab.errors import HostError, InputError
 from lab.installed import placed
 from lab.settings import Settings
@@ -72,10 +72,9 @@ def find(settings: Settings, what: str, topology: str, *, name: str | None, clus
     named = [door for door in doors if door.url.name == what]
     if not named:
         known = sorted({door.url.name for door in doors})
-        guess = nearest(what, known)
         raise InputError(
             f"{workspace.lab} has nothing called {what!r} to open",
-            remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {listed(known) or 'none'}.",
+            remedy=did_you_mean(what, known) + f"There are {listed(known) or 'none'}.",
         )
     chosen = [door for door in named if door.cluster == cluster] if cluster else named
     if not chosen:

@@ -9,9 +9,8 @@ from lab import console
 from lab.actions import examine
 from lab.degrade import faults
 from lab.errors import HostError
-from lab.installed import Installed, placed
+from lab.installed import Installed, absent, placed
 from lab.mesh import check
-from lab.platform.record import records
 from lab.providers.base import ClusterState
 from lab.result import CheckResult
 from lab.settings import Settings
@@ -46,9 +45,8 @@ def verify(settings: Settings, topology: str, *, name: str | None, quiet: bool) 
 
 def _installed(workspace: Workspace, nodes: Mapping[str, ClusterState]) -> Installed:
     """The addons that are there to be verified; of others of the topology it is said that they are not."""
-    there = workspace.on_each(lambda cluster: records(workspace.kubes[cluster]))
     wanted = placed(workspace)
-    missing = [each for each in wanted if each.addon.name not in there[each.cluster]]
+    missing = absent(workspace, wanted)
     for each in missing:
         if each.part == "home":
             console.note(f"{each.addon.name} is not installed on {each.cluster}: it is not verified")

@@ -11,7 +11,7 @@ from lab.catalog.contract import OTHERS, Contract, Flow, Judgement
 from lab.catalog.place import Placed
 from lab.catalog.vocabulary import ANY
 from lab.catalog.words import LabView, Words, expression_holds
-from lab.document.position import listed, nearest
+from lab.document.position import did_you_mean, listed
 from lab.errors import InputError
 from lab.topology.model import Cluster, Topology
 
@@ -139,10 +139,9 @@ def choose(known: Sequence[Told], wanted: Collection[str]) -> list[Told]:
     ids = [each.contract.id for each in known]
     for name in wanted:
         if name not in ids:
-            guess = nearest(name, ids)
             raise InputError(
                 f"there is no contract {name!r}",
-                remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {listed(ids) or 'none'}.",
+                remedy=did_you_mean(name, ids) + f"There are {listed(ids) or 'none'}.",
             )
     return [
         each

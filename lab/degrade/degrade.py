@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -21,7 +21,7 @@ from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
 from lab.degrade.history import read
 from lab.degrade.judge import judge
-from lab.degrade.probers import boot_id
+from lab.degrade.prober import boot_id
 from lab.degrade.profiles import Profile, profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.report.write import write_all
@@ -30,8 +30,7 @@ from lab.degrade.verdict import Verdict
 from lab.engine.signals import asked_to_end
 from lab.errors import HostError, InputError, Interrupted
 from lab.images.recipe import programs
-from lab.installed import Installed, placed
-from lab.redact import Redactor
+from lab.installed import Installed, absent, placed
 from lab.settings import Settings
 from lab.workspace import Workspace, open_workspace, states
 
@@ -111,7 +110,7 @@ def _experiment(
     say: Callable[[str], None],
 ) -> list[Verdict]:
     cancelled = Event()
-    recorder = Recorder(folder / HISTORY, Redactor().text)
+    recorder = Recorder(folder / HISTORY)
     recorder.write(
         "run",
         format=FORMAT,
@@ -120,7 +119,6 @@ def _experiment(
         topology=workspace.topology.declared_name,
         fault=fault.kind,
         target=fault.target,
-        what=fault.told,
         profile={
             "name": wanted.name,
             "baseline_s": wanted.baseline,
@@ -130,8 +128,6 @@ def _experiment(
         versions=_versions(workspace, installed),
         host=_host(),
         boot=boot_id(),
-        command=f"./invoke degrade{workspace.arguments} --fault {fault.kind} --target {fault.target} "
-        f"--profile {wanted.name}",
         cases=[case.as_json() for case in cases],
         skipped=[each.as_json() for each in skipped],
     )
@@ -169,24 +165,15 @@ def _installed(workspace: Workspace, say: Callable[[str], None]) -> Installed:
         raise HostError(
             f"{workspace.lab}: {there}", remedy=f"Make it whole first: ./invoke up{workspace.arguments}"
         )
-    everything = placed(workspace)
-    left_out = _left_out(workspace, everything)
-    return Installed(workspace, tuple(each for each in everything if each.place not in left_out), nodes)
-
-
-def _left_out(workspace: Workspace, everything: Collection[Placed]) -> set[tuple[str, str]]:
-    """What of the topology's addons is not on its cluster."""
-    from lab.platform.record import records
-
-    there = workspace.on_each(lambda cluster: records(workspace.kubes[cluster]).keys())
-    return {each.place for each in everything if each.addon.name not in there[each.cluster]}
+    wanted = placed(workspace)
+    missing = absent(workspace, wanted)
+    return Installed(workspace, tuple(each for each in wanted if each not in missing), nodes)
 
 
 def _length(wanted: Profile, hold: float) -> Profile:
     if not hold:
         return wanted
-    scaled = wanted.scaled if hold <= wanted.hold else ""
-    return Profile(wanted.name, wanted.baseline, hold, wanted.recover, wanted.settle, scaled)
+    return replace(wanted, hold=hold, scaled=wanted.scaled if hold <= wanted.hold else "")
 
 
 def _folder(settings: Settings, what: str) -> Path:

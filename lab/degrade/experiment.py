@@ -31,7 +31,6 @@ _CLEAN_FOR_S = 3.0
 _SEEN_S = 90.0
 _WATCH_EVERY_S = 1.0
 _TELL_EVERY_S = 30.0
-_REMOVED_S = 60.0
 
 
 class _Ended(Exception):
@@ -55,6 +54,10 @@ class Experiment:
     _acts: list[Future[None]] = field(default_factory=list)
     _broken: bool = False
     _since: float = 0.0
+    """When the phase began, or the fault was done: what was seen before says nothing of it."""
+
+    _lost_before: int = -1
+    _well_since: float = 0.0
 
     def __post_init__(self) -> None:
         """Make what samples."""
@@ -84,7 +87,7 @@ class Experiment:
                 # However it ended: nothing stays broken.
                 if self._broken:
                     self._undo()
-            self._begin_last()
+            self.recorder.write("phase", phase="end")
         finally:
             self._sampler.stop()
             self._sampler.clean_up()
@@ -123,7 +126,7 @@ class Experiment:
         raise _Ended
 
     def _inject(self) -> None:
-        self.say(f"{self.fault.told}")
+        self.say(self.fault.told)
         self._begin("inject")
         self._broken = True
         try:
@@ -167,9 +170,6 @@ class Experiment:
         if phase != "baseline":
             self._acts += self._sampler.act(phase, started=self._since)
 
-    def _begin_last(self) -> None:
-        self.recorder.write("phase", phase="end")
-
     def _undo(self) -> None:
         self.say(f"undoing it: {self.fault.target} comes back")
         self._begin("recover")
@@ -191,9 +191,6 @@ class Experiment:
             self._lost_before, self._well_since = lost, now
             return "; ".join(problems) or "requests are lost"
         return None if now - self._well_since >= _CLEAN_FOR_S else "all is well, but not for long"
-
-    _lost_before: int = -1
-    _well_since: float = 0.0
 
     def _failing(self) -> list[str]:
         """Every series that failed last, or was never sampled, and every flow that is silent."""
@@ -219,14 +216,14 @@ class Experiment:
                     if found is not None and found.ready:
                         return f"{each.name} still serves"
             return None
-        latest = self._sampler.latest.get(f"lab/{self.fault.cluster}/api")
-        if latest is None or latest.mono < self._since:
+        answers = self._answers()
+        if answers is None:
             return f"{self.fault.cluster} was not asked since"
-        return f"{self.fault.cluster} still answers" if latest.ok else None
+        return f"{self.fault.cluster} still answers" if answers else None
 
     def _not_back(self) -> str | None:
         """What is not back after the undoing."""
-        if not self._api():
+        if not self._answers():
             return f"the API server of {self.fault.cluster} does not answer"
         late = [
             name
@@ -235,9 +232,10 @@ class Experiment:
         ]
         return f"{late[0]}: {self._sampler.latest[late[0]].error}" if late else None
 
-    def _api(self) -> bool:
+    def _answers(self) -> bool | None:
+        """Whether the target's API server answers; None if it was not asked since."""
         latest = self._sampler.latest.get(f"lab/{self.fault.cluster}/api")
-        return latest is not None and latest.ok and latest.mono >= self._since
+        return None if latest is None or latest.mono < self._since else latest.ok
 
     def _wait(self, what: str, look: Callable[[], str | None], *, timeout: float) -> None:
         wait_until(what, look, timeout=timeout, every=0.25, cancelled=self.cancelled)

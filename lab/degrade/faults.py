@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
 from lab import console
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
 from lab.degrade import probers
-from lab.document.position import nearest
+from lab.document.position import did_you_mean
 from lab.errors import HostError, InputError, LabError
 from lab.providers.base import Provider
 from lab.state import LabFolder
@@ -72,10 +72,9 @@ def kind(word: str) -> Kind:
     for each in KINDS:
         if each == word:
             return each
-    guess = nearest(word, KINDS)
     raise InputError(
         f"there is no fault {word!r}",
-        remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {', '.join(KINDS)}.",
+        remedy=did_you_mean(word, KINDS) + f"There are {', '.join(KINDS)}.",
     )
 
 
@@ -88,7 +87,7 @@ class Hand:
     def inject(self, fault: Fault, placed: Placed | None = None) -> Fault:
         """Do it; return it with what its undoing needs. ``placed`` is the addon of a component fault."""
         if fault.kind == "component" and placed is not None:
-            fault = Fault(**{**asdict(fault), "replicas": self._replicas(placed)})
+            fault = replace(fault, replicas=self._replicas(placed))
         self._folder.write(_OWED, json.dumps(asdict(fault)))
         provider = self.workspace.provider()
         match fault.kind:
@@ -220,10 +219,9 @@ def target(
         homes = {each.addon.name: each for each in placed if each.part == "home"}
         if word in homes:
             return homes[word].cluster, homes[word]
-        guess = nearest(word, homes)
         raise InputError(
             f"there is no addon {word!r} in the lab" if word else "a component fault needs an addon",
-            remedy=(f'Did you mean "{guess}"? ' if guess else "")
+            remedy=did_you_mean(word, homes)
             + f"Name one with --target: {', '.join(sorted(homes)) or 'none is there'}.",
         )
     names = [cluster.name for cluster in topology.clusters]
@@ -232,8 +230,7 @@ def target(
         return (hubs[0].name if hubs else names[-1]), None
     with suppress(ValueError):
         return names[names.index(word)], None
-    guess = nearest(word, names)
     raise InputError(
         f"there is no cluster {word!r} in {topology.name}",
-        remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {', '.join(names)}.",
+        remedy=did_you_mean(word, names) + f"There are {', '.join(names)}.",
     )

@@ -1,7 +1,7 @@
 """What runs in pods during an experiment; shipped as a ConfigMap, standard library only.
 
 ``prober.py serve PORT NAME`` answers every request with NAME. ``prober.py probe FILE PORT`` makes the
-requests that FILE (JSON) tells of, ``{"boot", "flows": [{"id", "host", "port", "every", "timeout"}]}``: each
+requests that FILE (JSON) tells of, ``{"flows": [{"id", "host", "port", "every", "timeout"}]}``: each
 flow many times a second, on a new connection each (``ID/new``, the name looked up each time) and on one that
 is kept (``ID/kept``). What came of them is kept in memory and printed, in batches, each a JSON line; ``GET
 /batches?from=N`` on PORT answers with those from number N on. Whoever asks may go away and come again.
@@ -12,7 +12,6 @@ next to nothing.
 
 import asyncio
 import json
-import os
 import secrets
 import socket
 import struct
@@ -114,6 +113,17 @@ def _first_address(answer: bytes, place: int) -> str:
 NAMES = Names()
 
 
+def request(host: str, last: str = "") -> bytes:
+    """A request; ``last`` is its last header, with the line's end."""
+    return f"GET / HTTP/1.1\r\nHost: {host}\r\n{last}\r\n".encode()
+
+
+def require_good(answer: bytes) -> None:
+    """Raise OSError for an answer that is not what was asked for."""
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise OSError(answer[:60].split(b"\r\n")[0].decode("ascii", "replace"))
+
+
 class Connection(asyncio.Protocol):
     """A connection of a flow, for one request at a time."""
 
@@ -143,10 +153,9 @@ class Connection(asyncio.Protocol):
             raise self.lost
         self._answer = b""
         self._waiting = asyncio.get_running_loop().create_future()
-        self.transport.write(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())  # type: ignore[attr-defined]
+        self.transport.write(request(host))  # type: ignore[attr-defined]
         await self._waiting
-        if not self._answer.startswith(b"HTTP/1.1 200"):
-            raise OSError(self._answer[:60].split(b"\r\n")[0].decode("ascii", "replace"))
+        require_good(self._answer)
 
     def close(self) -> None:
         """Give it up."""
@@ -161,38 +170,38 @@ class Connection(asyncio.Protocol):
             self._waiting.set_exception(error)
 
 
-async def connected(flow: dict) -> Connection:  # type: ignore[type-arg]
-    """A new connection of ``flow``."""
+async def opened(flow: dict) -> socket.socket:  # type: ignore[type-arg]
+    """A socket that is connected to the service of ``flow``, its name looked up."""
     address = await NAMES.address(flow["host"])
-    loop = asyncio.get_running_loop()
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setblocking(False)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
-        await loop.sock_connect(made, (address, flow["port"]))
-        _, connection = await loop.create_connection(Connection, sock=made)
+        await asyncio.get_running_loop().sock_connect(made, (address, flow["port"]))
     except BaseException:
         made.close()
         raise
+    return made
+
+
+async def connected(flow: dict) -> Connection:  # type: ignore[type-arg]
+    """A new connection of ``flow``."""
+    made = await opened(flow)
+    _, connection = await asyncio.get_running_loop().create_connection(Connection, sock=made)
     return connection
 
 
 async def once_anew(flow: dict) -> None:  # type: ignore[type-arg]
     """One request on a connection of its own, with as few turns of the event loop as there can be."""
-    address = await NAMES.address(flow["host"])
     loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
-        made.setblocking(False)
-        await loop.sock_connect(made, (address, flow["port"]))
-        made.send(f"GET / HTTP/1.1\r\nHost: {flow['host']}\r\nConnection: close\r\n\r\n".encode())
+    with await opened(flow) as made:
+        made.send(request(flow["host"], "Connection: close\r\n"))
         answer = b""
         while b"\r\n\r\n" not in answer:
             more = await loop.sock_recv(made, 4096)
             if not more:
                 raise ConnectionResetError("closed without an answer")
             answer += more
-    if not answer.startswith(b"HTTP/1.1 200"):
-        raise OSError(answer[:60].split(b"\r\n")[0].decode("ascii", "replace"))
+    require_good(answer)
 
 
 class Recorder:
@@ -319,8 +328,11 @@ async def serve(port: int, name: str) -> None:
 
 
 def boot_id() -> str:
-    """Which boot of which machine this is: times of one boot can be compared."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """Which boot of which machine this is: times of one can be compared. Empty where nobody says (macOS)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":
@@ -329,4 +341,3 @@ if __name__ == "__main__":
     else:
         told = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
         asyncio.run(probe({**told, "boot": boot_id()}, int(sys.argv[3])))
-        os._exit(1)

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import resources
-from pathlib import Path
 from threading import Event
 from typing import Any
 
-import yaml
-from jinja2 import Environment, StrictUndefined
-
+from lab.catalog.addon import Workload
+from lab.catalog.contract_vocabulary import MESH_NAMESPACE
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Reference
 from lab.clients.wait import wait_until
 from lab.errors import LabError
-from lab.mesh.check import IMAGE
+from lab.mesh.check import IMAGE, rendered
+from lab.platform.install import missing
 from lab.topology.model import Topology
 
-NAMESPACE = "lab-degrade"
+NAMESPACE = MESH_NAMESPACE
 PORT = 8081
 REQUEST_TIMEOUT_S = 3.0
 """What one request is given until it counts as lost. A connection whose first packet is lost is made in a
 second (RFC 6298), and on two busy cores everything was seen to stand still for as long."""
 
+_ALL = Reference("v1", "Namespace", "", NAMESPACE)
 _READY_S = 180.0
 _GONE_S = 120.0
 
@@ -43,30 +43,17 @@ class Route:
 
 def manifests(topology: Topology, cluster: str, run: str, routes: Iterable[Route]) -> list[dict[str, Any]]:
     """What an experiment needs in ``cluster``; without routes nobody asks from there."""
-    folder = resources.files("lab.degrade")
-    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
-        folder.joinpath("prober.yaml.j2").read_text(encoding="utf-8")
-    )
-    flows = [
-        {
-            "id": each.id,
-            "host": each.host,
-            "port": each.port,
-            "every": each.every,
-            "timeout": REQUEST_TIMEOUT_S,
-        }
-        for each in routes
-    ]
-    text = template.render(
+    return rendered(
+        "lab.degrade",
+        "prober.yaml.j2",
         lab=topology.name,
         cluster=cluster,
         clusters=[each.name for each in topology.clusters],
         image=IMAGE,
         run=run,
-        program=folder.joinpath("prober.py").read_text(encoding="utf-8"),
-        flows={"flows": flows},
+        program=resources.files("lab.degrade").joinpath("prober.py").read_text(encoding="utf-8"),
+        flows={"flows": [{**asdict(each), "timeout": REQUEST_TIMEOUT_S} for each in routes]},
     )
-    return [each for each in yaml.safe_load_all(text) if each]
 
 
 def set_up(
@@ -79,29 +66,21 @@ def set_up(
     wanted = manifests(topology, cluster, run, routes)
     kube.apply(wanted)
     names = [each["metadata"]["name"] for each in wanted if each["kind"] == "Deployment"]
-
-    def look() -> str | None:
-        for name in names:
-            pods = kube.pods(NAMESPACE, labels=f"app={name},lab/run={run}")
-            if not any(_is_ready(pod) for pod in pods):
-                return f"{name} is not ready"
-        return None
-
-    wait_until(f"the probers in {cluster}", look, timeout=_READY_S, cancelled=cancelled)
-
-
-def _is_ready(pod: Mapping[str, Any]) -> bool:
-    statuses = pod["status"].get("containerStatuses", ())
-    return bool(statuses) and all(each["ready"] for each in statuses)
+    workloads = [Workload("Deployment", name, NAMESPACE) for name in names]
+    wait_until(
+        f"the probers in {cluster}",
+        lambda: missing(kube, workloads),
+        timeout=_READY_S,
+        cancelled=cancelled,
+    )
 
 
 def take_away(kube: Kube, *, cancelled: Event) -> None:
     """Remove all of it, and wait until it is gone."""
-    namespace = Reference("v1", "Namespace", "", NAMESPACE)
-    kube.remove(namespace)
+    kube.remove(_ALL)
 
     def look() -> str | None:
-        return f"namespace {NAMESPACE} is still there" if kube.exists(namespace) else None
+        return f"namespace {NAMESPACE} is still there" if kube.exists(_ALL) else None
 
     wait_until(f"the end of {NAMESPACE}", look, timeout=_GONE_S, cancelled=cancelled)
 
@@ -110,7 +89,7 @@ def sweep(kubes: Iterable[Kube]) -> None:
     """Have what an experiment that was killed has left removed, wherever that can be asked for now."""
     for kube in kubes:
         with suppress(LabError):
-            kube.remove(Reference("v1", "Namespace", "", NAMESPACE))
+            kube.remove(_ALL)
 
 
 @dataclass
@@ -120,7 +99,7 @@ class Listener:
     kube: Kube
     run: str
     _next: int = 0
-    _pod: str = field(default="")
+    _pod: str = ""
 
     def fetch(self) -> list[dict[str, Any]]:
         """The records that are new; none while the prober cannot be reached."""
@@ -142,11 +121,3 @@ class Listener:
         except (LabError, ValueError):
             # Its batches wait for the next time.
             return records
-
-
-def boot_id() -> str:
-    """Which boot of this machine it is, as pods on it see it too; empty where nobody says so (macOS)."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

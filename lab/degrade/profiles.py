@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from lab.document.position import nearest
+from lab.document.position import did_you_mean
 from lab.errors import InputError
 
 
@@ -48,9 +48,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
 def profile(name: str) -> Profile:
     """The profile called ``name``. Raises :class:`InputError` if there is none."""
     if name not in PROFILES:
-        guess = nearest(name, PROFILES)
         raise InputError(
             f"there is no profile {name!r}",
-            remedy=(f'Did you mean "{guess}"? ' if guess else "") + f"There are {', '.join(PROFILES)}.",
+            remedy=did_you_mean(name, PROFILES) + f"There are {', '.join(PROFILES)}.",
         )
     return PROFILES[name]

@@ -79,6 +79,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the question whether another word was meant, with a space after it; empty if none is like it."""
+    guess = nearest(word, known)
+    return f'Did you mean "{guess}"? ' if guess else ""
+
+
 def listed(words: Iterable[object], *, joint: str = "and", most: int = 12) -> str:
     """Join words as prose does: ``a``, ``a and b``, ``a, b and c``; past ``most``, say how many more."""
     things = list(words)

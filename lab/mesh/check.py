@@ -44,12 +44,10 @@ _BLOCK_S = 1.5
 
 def manifests(topology: Topology, cluster: str) -> list[dict[str, Any]]:
     """What the checks need in ``cluster``."""
-    folder = resources.files("lab.mesh")
-    program = folder.joinpath("probe.py").read_text(encoding="utf-8")
-    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(
-        folder.joinpath("check.yaml.j2").read_text(encoding="utf-8")
-    )
-    text = template.render(
+    program = resources.files("lab.mesh").joinpath("probe.py").read_text(encoding="utf-8")
+    return rendered(
+        "lab.mesh",
+        "check.yaml.j2",
         lab=topology.name,
         cluster=cluster,
         clusters=[each.name for each in topology.clusters],
@@ -57,7 +55,13 @@ def manifests(topology: Topology, cluster: str) -> list[dict[str, Any]]:
         program=program,
         digest=hashlib.sha256(program.encode()).hexdigest()[:12],
     )
-    return list(yaml.safe_load_all(text))
+
+
+def rendered(package: str, name: str, **words: object) -> list[dict[str, Any]]:
+    """Return the objects of the template ``name`` that lies in a package of ours, given ``words``."""
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    template = Environment(undefined=StrictUndefined, autoescape=False).from_string(text)
+    return [each for each in yaml.safe_load_all(template.render(words)) if each]
 
 
 def prepare(topology: Topology, cluster: str, kube: Kube) -> None:
