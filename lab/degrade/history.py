@@ -72,7 +72,7 @@ class Fault(NamedTuple):
     mono: float
     wall: float
     what: str
-    detail: str
+    detail: str = ""
 
 
 class Note(NamedTuple):

@@ -7,8 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lab.degrade.history import History
 from lab.degrade.report import words
-from lab.degrade.report.shapes import History
 from lab.degrade.verdict import Verdict
 
 

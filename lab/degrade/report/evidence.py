@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lab.degrade.history import History
 from lab.degrade.report import words
 from lab.degrade.report.lanes import LOST, MANNERS, Axis, Lane, Outage, Panel
-from lab.degrade.report.shapes import History
 from lab.degrade.verdict import ClusterVerdict, Finding, Verdict
 
 MOST_OUTAGES: Final = 20

@@ -17,8 +17,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from lab.degrade.history import History
 from lab.degrade.report import draw, evidence, lanes, pictures, words
-from lab.degrade.report.shapes import History, broken, extent, moment
+from lab.degrade.report.moments import broken, extent, moment
 from lab.degrade.verdict import Verdict
 
 

@@ -11,8 +11,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lab.degrade.history import History
 from lab.degrade.report import words
-from lab.degrade.report.shapes import History, extent
+from lab.degrade.report.moments import extent
 from lab.degrade.verdict import Verdict
 
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lab.catalog.contract import PHASES, Manner
-from lab.degrade.report.shapes import Act, History, Sample, extent, moment
+from lab.degrade.history import Done, History, Sample
+from lab.degrade.report.moments import extent, moment
 
 COLUMNS: Final = 720
 
@@ -118,7 +119,7 @@ class Panel:
     cluster: str
     control: bool
     lanes: tuple[Lane, ...]
-    acts: tuple[tuple[str, Act], ...]
+    acts: tuple[tuple[str, Done], ...]
 
 
 def axis(history: History) -> Axis:
@@ -145,7 +146,7 @@ def panels(history: History, over: Axis) -> list[Panel]:
     ]
 
 
-def _acts(history: History, case: Mapping[str, Any]) -> Iterator[tuple[str, Act]]:
+def _acts(history: History, case: Mapping[str, Any]) -> Iterator[tuple[str, Done]]:
     for name in case["acts"]:
         done = history.acts.get(f"{case['contract']}/{case['cluster']}/{name}")
         if done is not None:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from lab.degrade.history import History
 from lab.degrade.report import draw, evidence, words
 from lab.degrade.report.evidence import Return
 from lab.degrade.report.lanes import Axis, Lane, Panel
-from lab.degrade.report.shapes import History
 
 PHASES: Final = {
     "baseline": "all is whole; whatever fails now makes the run say nothing",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.degrade.history import History
 from lab.degrade.report import document
 from lab.degrade.report.html import html
 from lab.degrade.report.junit import junit
-from lab.degrade.report.shapes import History
 from lab.degrade.verdict import Verdict
 from lab.errors import HostError
 

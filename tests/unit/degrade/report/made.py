@@ -11,10 +11,13 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
+
+from lab.catalog.contract import Phase
+from lab.degrade import history as history_module
+from lab.degrade.history import Done, Fault, Gap, Note, Sample, parse
 
 WALL = 1_767_261_600.0
 """2026-01-01 10:00 UTC."""
@@ -25,53 +28,16 @@ BOOT_S = 5000.0
 DURATIONS = {"baseline": 60.0, "inject": 4.0, "hold": 90.0, "recover": 46.0, "settle": 60.0}
 
 
-class Sample(NamedTuple):
-    mono: float
-    wall: float
-    ok: bool
-    seconds: float
-    value: Any = None
-    error: str = ""
-
-
-class Done(NamedTuple):
-    mono: float
-    wall: float
-    phase: str
-    ok: bool
-    seconds: float
-    value: Any = None
-    error: str = ""
-
-
-class Gap(NamedTuple):
-    mono: float
-    seconds: float
-
-
-class Fault(NamedTuple):
-    mono: float
-    wall: float
-    what: str
-    detail: str = ""
-
-
-class Note(NamedTuple):
-    mono: float
-    wall: float
-    text: str
-    code: str = ""
-
-
-@dataclass
-class History:
-    """The shape of a history, to be changed by tests as they need it."""
+@dataclass(frozen=True, kw_only=True)
+class History(history_module.History):
+    """A history of which tests state, and change, only what they are about."""
 
     run: dict[str, Any]
-    spans: dict[Any, tuple[float, float]] = field(default_factory=dict)
+    spans: dict[Phase, tuple[float, float]] = field(default_factory=dict)
     ended: bool = True
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     flows: dict[str, list[Sample]] = field(default_factory=dict)
+    missing: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     acts: dict[str, Done] = field(default_factory=dict)
     gaps: dict[str, list[Gap]] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -340,38 +306,20 @@ def _lines() -> list[dict[str, Any]]:
 
 
 def history(lines: Sequence[dict[str, Any]] | None = None) -> History:
-    """What is read of ``lines``: of :func:`records`, unless others are given."""
+    """What is read of ``lines``: of :func:`records`, unless others are given. Tests change what they get."""
     lines = _lines() if lines is None else lines
-    # Tests change what they get.
-    made = History(run=copy.deepcopy(lines[0]))
-    phases = [(each["phase"], each["mono"]) for each in lines if each["kind"] == "phase"]
-    for (phase, start), (_, end) in pairwise(phases):
-        made.spans[phase] = (start, end)
-    for each in lines:
-        when = (each["mono"], each["wall"])
-        match each["kind"]:
-            case "sample":
-                sample = Sample(*when, each["ok"], each["seconds"], each["value"], each["error"])
-                made.samples.setdefault(each["id"], []).append(sample)
-            case "batch":
-                made.flows.setdefault(each["id"], []).extend(_requests(each))
-            case "act":
-                outcome = (each["ok"], each["seconds"], each["value"], each["error"])
-                made.acts[each["id"]] = Done(*when, each["phase"], *outcome)
-            case "gap":
-                made.gaps.setdefault(each["id"], []).append(Gap(each["mono"], each["seconds"]))
-            case "fault":
-                made.faults.append(Fault(*when, each["what"], each["detail"]))
-            case "note":
-                made.notes.append(Note(*when, each["text"], each.get("code", "")))
-    return made
-
-
-def _requests(batch: dict[str, Any]) -> Iterator[Sample]:
-    for index, (at, ms) in enumerate(zip(batch["at"], batch["ms"], strict=True)):
-        when = (batch["mono"] + at / 1000, batch["wall"] + at / 1000)
-        error = batch["errors"].get(str(index), "")
-        yield Sample(*when, ms is not None, 0.0 if ms is None else ms / 1000, None, error)
+    read = parse("\n".join(map(json.dumps, lines)), file="history.jsonl")
+    return History(
+        run=copy.deepcopy(dict(read.run)),
+        spans=dict(read.spans),
+        ended=read.ended,
+        samples={name: list(samples) for name, samples in read.samples.items()},
+        flows={name: list(samples) for name, samples in read.flows.items()},
+        acts=dict(read.acts),
+        gaps={name: list(gaps) for name, gaps in read.gaps.items()},
+        faults=list(read.faults),
+        notes=list(read.notes),
+    )
 
 
 def write(path: Path, lines: Iterator[dict[str, Any]]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.catalog.contract import Phase
+from lab.degrade.history import Note
 from lab.degrade.report import html as module
 from lab.degrade.report.html import command, html
 from lab.degrade.verdict import Finding, together
@@ -57,7 +59,7 @@ def test_scaled_time_constants_are_said_before_anything_else(whole):
 
 def test_what_makes_a_run_doubtful_is_said_there_too():
     history = made.history()
-    history.notes.append(made.Note(5100.0, made.WALL, "interrupted by Ctrl-C", "interrupted"))
+    history.notes.append(Note(5100.0, made.WALL, "interrupted by Ctrl-C", "interrupted"))
 
     assert "interrupted by Ctrl-C" in next(page(history).all("header")).text
 
@@ -268,21 +270,21 @@ def hostile_run():
         parts = name.split("/")
         return "/".join([*(f"{part}{HOSTILE}" for part in parts[:2]), *parts[2:]])
 
-    found.run = run
-    found.samples = {
+    samples = {
         renamed(name): [each._replace(ok=False, error=HOSTILE, value=HOSTILE) for each in samples]
         for name, samples in found.samples.items()
     }
-    found.acts = {
+    acts = {
         renamed(name): each._replace(error=HOSTILE, value={HOSTILE: HOSTILE}, phase=HOSTILE)
         for name, each in found.acts.items()
     }
-    found.flows = {
+    flows = {
         renamed(name): [each._replace(ok=i % 7 > 0, error=HOSTILE) for i, each in enumerate(samples)]
         for name, samples in found.flows.items()
     }
-    found.faults = [each._replace(detail=HOSTILE) for each in found.faults]
-    found.notes = [each._replace(text=HOSTILE, code="unclean") for each in found.notes]
+    faults = [each._replace(detail=HOSTILE) for each in found.faults]
+    notes = [each._replace(text=HOSTILE, code="unclean") for each in found.notes]
+    found = replace(found, run=run, samples=samples, acts=acts, flows=flows, faults=faults, notes=notes)
     verdicts = []
     for name in sorted(contracts):
         finding = Finding(
@@ -316,9 +318,9 @@ def test_hostile_text_stays_text():
 
 def test_the_run_in_which_nothing_was_broken():
     history = made.history()
-    history.faults.clear()
-    history.spans = {"baseline": history.spans["baseline"]}
-    history.notes = [made.Note(5050.0, made.WALL, "Vault did not answer in baseline", "unclean")]
+    note = Note(5050.0, made.WALL, "Vault did not answer in baseline", "unclean")
+    spans: dict[Phase, tuple[float, float]] = {"baseline": history.spans["baseline"]}
+    history = replace(history, faults=[], spans=spans, notes=[note])
     verdicts = [
         replace(each, word="inconclusive", reason="the baseline was not clean") for each in judged.verdicts()
     ]
@@ -332,10 +334,8 @@ def test_the_run_in_which_nothing_was_broken():
 
 def test_the_run_that_was_cut_off():
     history = made.history()
-    history.faults = history.faults[:2]
     del history.spans["recover"], history.spans["settle"]
-    history.acts.clear()
-    history.ended = False
+    history = replace(history, faults=history.faults[:2], acts={}, ended=False)
 
     found = page(history)
 

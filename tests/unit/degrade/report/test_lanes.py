@@ -4,12 +4,14 @@ from random import Random
 
 import pytest
 
+from lab.catalog.contract import Phase
+from lab.degrade.history import Fault, Gap, Sample
 from lab.degrade.report import lanes
 from lab.degrade.report.lanes import APART, COLUMNS, LOST, OK, OTHER, UNKNOWN, Axis
 from tests.unit.degrade.report import made
-from tests.unit.degrade.report.made import Gap, History, Sample
+from tests.unit.degrade.report.made import History
 
-SPANS = {
+SPANS: dict[Phase, tuple[float, float]] = {
     "baseline": (1000.0, 1100.0),
     "inject": (1100.0, 1110.0),
     "hold": (1110.0, 1300.0),
@@ -26,7 +28,7 @@ def history(samples, *judgements, flow=False, control_of="", every=2.0):
     """A run of 360 s, two columns a second, in which one thing is watched."""
     kind = {"flows" if flow else "series": {"thing": {"summary": "a thing", "every": every, "timeout": 1}}}
     case = made.case("C1", "app1", "It holds.", control_of=control_of, judgements=list(judgements), **kind)
-    found = History(run={"cases": [case]}, spans=dict(SPANS), faults=[made.Fault(1100, 0, "injected")])
+    found = History(run={"cases": [case]}, spans=dict(SPANS), faults=[Fault(1100, 0, "injected")])
     if flow:
         found.flows["C1/app1/thing/new"] = samples
     else:
