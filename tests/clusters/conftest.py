@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from lab.host import container_engine
 from lab.settings import LABEL
 from lab.workspace import Workspace
 from tests.clusters.labs import FIRST_UP_S, STRANGER, Ran, invoke, unique, workspace
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what each module took, what it set up included: where a whole run's time goes."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("minutes by module")
+    for module, took in sorted(seconds.items(), key=lambda each: -each[1]):
+        terminalreporter.write_line(f"{took / 60:5.1f}  {module}")
 
 
 @pytest.fixture(scope="session", autouse=True)
