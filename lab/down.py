@@ -36,8 +36,8 @@ def down(settings: Settings, lab: str) -> list[str]:
         if docker.networks(label):
             provider.release(lab)
             removed.append(f"network {network_name(lab)}")
-        if sandbox.available():
-            sandbox.release(lab)
+        if sandbox.available() and sandbox.release(lab):
+            removed.append("its firewall rules")
         removed += kubeconfig.forget(settings, lab)
         if folder.path.exists():
             folder.remove()

@@ -59,15 +59,20 @@ def isolate(bridge: str, *, lab: str) -> None:
         _ensure(command, chain, rule)
 
 
-def release(lab: str) -> None:
-    """Remove the rules of ``lab``, if any. Raises :class:`HostError` when not root."""
+def release(lab: str) -> bool:
+    """Remove the rules of ``lab``; return whether there were any. Raises :class:`HostError` when not root."""
     if not available():
         if os.geteuid() == 0:
-            return
+            return False
         raise HostError("firewall rules can only be removed by root", remedy=_ROOT_REMEDY)
-    for command, chain in _targets():
-        for rule in _rules(command, chain, comment=f"{LABEL}={lab}"):
-            _run(command, "-D", chain, *rule)
+    found = [
+        (command, chain, rule)
+        for command, chain in _targets()
+        for rule in _rules(command, chain, comment=f"{LABEL}={lab}")
+    ]
+    for command, chain, rule in found:
+        _run(command, "-D", chain, *rule)
+    return bool(found)
 
 
 def isolation(lab: str) -> bool:

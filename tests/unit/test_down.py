@@ -36,7 +36,12 @@ class Engine:
         monkeypatch.setattr(docker, "remove_network", self._remove_network)
         monkeypatch.setattr(docker, "remove_volume", self._remove_volume)
         monkeypatch.setattr(sandbox, "available", lambda: True)
-        monkeypatch.setattr(sandbox, "release", self.released.append)
+        self.rules: set[str] = set()
+        monkeypatch.setattr(sandbox, "release", self._release)
+
+    def _release(self, lab: str) -> bool:
+        self.released.append(lab)
+        return lab in self.rules
 
     def _containers(self, *, labels: Mapping[str, str | None]) -> list[Container]:
         def carries(each: Container) -> bool:
@@ -113,6 +118,11 @@ def test_all_of_the_lab_goes_and_nothing_else(engine: Engine, tmp_path: Path) ->
 def test_what_is_not_there_is_no_error(engine: Engine, tmp_path: Path) -> None:
     assert down(settings(tmp_path), "pair") == []
     assert engine.released == ["pair"]
+
+
+def test_firewall_rules_of_a_lab_that_is_gone_otherwise(engine: Engine, tmp_path: Path) -> None:
+    engine.rules = {"pair"}
+    assert down(settings(tmp_path), "pair") == ["its firewall rules"]
 
 
 def test_nothing_is_removed_while_another_command_changes_the_lab(engine: Engine, tmp_path: Path) -> None:

@@ -96,10 +96,10 @@ def test_isolating_releasing_and_isolating_again(firewall: Firewall) -> None:
     # Where Docker manages no IPv6 rules, FORWARD is where ours belong.
     assert firewall.rules("ip6tables").count(f"FORWARD {rule}") == 1
     assert sandbox.isolation("one")
-    sandbox.release("one")
+    assert sandbox.release("one")
     assert not sandbox.isolation("one")
     assert sandbox.isolation("two")
-    sandbox.release("one")
+    assert not sandbox.release("one")
 
 
 def test_a_kernel_without_ipv6_rules(firewall: Firewall) -> None:
