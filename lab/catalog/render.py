@@ -196,9 +196,13 @@ class _Template:
 
 
 def finished(placed: Placed, lab: LabView, thing: Object) -> Object:
-    """Return an object as it is applied: in the addon's namespace if it names none, with both labels."""
+    """Return an object as it is applied: in the addon's namespace if it names none, with both labels.
+
+    What becomes of a dead cluster's backends is the topology's choice: so is whom global services prefer.
+    """
     labels = {objects.LABEL: lab.name, objects.ADDON_LABEL: placed.addon.name}
-    return objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
+    made = objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
+    return objects.near_first(made) if lab.near_first else made
 
 
 def _quoting(problem: Problem, text: str) -> Problem:

@@ -51,11 +51,15 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class LabView:
-    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it."""
+    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it.
+
+    With ``near_first``, services of all clusters use their own cluster's backends as long as there are any.
+    """
 
     name: str
     clusters: tuple[ClusterView, ...]
     seed: bytes
+    near_first: bool = False
 
     def cluster(self, name: str) -> ClusterView:
         """Return the cluster called ``name``; KeyError if there is none."""
@@ -91,7 +95,8 @@ def look(
         )
         for cluster in topology.clusters
     )
-    return LabView(topology.name, clusters, seed)
+    near_first = topology.mesh.stale_backends.policy == "prefer_local"
+    return LabView(topology.name, clusters, seed, near_first)
 
 
 def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:
@@ -113,6 +118,18 @@ def expression_holds(expression: str, known: Mapping[str, Any]) -> bool:
         return bool(compiled(dict(known)))
     except (UndefinedError, TypeError, ValueError, LookupError):
         return False
+
+
+def expression_number(expression: str, known: Mapping[str, Any]) -> float:
+    """Return the number that ``expression`` is of what is ``known``. Raises Unfit where it is none."""
+    compiled = environment().compile_expression(expression, undefined_to_none=False)
+    try:
+        found = compiled(dict(known))
+    except (UndefinedError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise Unfit(f"{expression} cannot be made out: {error}", "Correct it.") from error
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise Unfit(f"{expression} is no number", "Correct it.")
+    return float(found)
 
 
 class Words:
