@@ -49,6 +49,19 @@ experiment uses, ``started`` when it began (Unix seconds), ``acts`` what came of
 IN_SERVICES: Final = (*NAMES, "away")
 """What a flow's service knows."""
 
+IN_WHEN: Final = ("options", "mesh", "component", "cluster", "away")
+"""What decides whether a contract is judged: ``component`` is the addon that is away, empty where a whole
+cluster is; ``cluster`` the one that is judged; ``away`` the name of the other, or of the component's."""
+
+IN_AFTER: Final = ("options", "mesh")
+"""What tells from when on something is judged."""
+
+KNOWN_OF: Final[Mapping[str, Sequence[str]]] = {
+    "mesh": ("kind", "stale_backends", "drop_after"),
+    "cluster": ("name", "role"),
+}
+"""What these two are asked for there. ``mesh.drop_after`` is in seconds, 0 where nothing is dropped."""
+
 # What YAML takes for the end of a line, or refuses, where JSON lets it stand.
 _NOT_FOR_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
