@@ -10,6 +10,7 @@ What a template knows:
 ``image(x)``   the full reference of the addon's image of the repository ``x``
 ``file(x)``    the text of a file in the addon's folder
 ``secret(x)``  a secret of the lab, the same each time; ``of=`` another addon's, ``cluster=`` for one cluster
+``certificate(x)``  a certificate for a server called ``x``, the same each time: ``cert`` and ``key``, PEM
 ``home(x)``    the name of the cluster that the addon ``x`` is on; of several, the first
 
 Besides Jinja2's filters there are ``b64encode``, ``b64decode``, ``to_json``, ``to_yaml`` and ``sha256``.

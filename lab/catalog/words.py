@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from jinja2 import Undefined, UndefinedError
 
+from lab.catalog.certificate import Certificate, certificate
 from lab.catalog.place import Placed
 from lab.catalog.templates import Folder, environment, find_image
 from lab.document.position import listed, shorten
@@ -193,6 +194,7 @@ class Words:
             "image": lambda repository: find_image(addon, repository),
             "file": self.folder.read,
             "secret": self._secret,
+            "certificate": self._certificate,
             "home": self._home,
         }
 
@@ -202,6 +204,11 @@ class Words:
                 return cluster.name
         message = f'no cluster has the addon "{shorten(addon)}"'
         raise Unfit(message, f"State it under needs in {self.placed.addon.shown}/addon.yaml.")
+
+    def _certificate(self, host: str) -> Certificate:
+        made = certificate(self.lab.seed, self.placed.addon.name, host)
+        self.secrets |= {made.key, base64.b64encode(made.key.encode()).decode()}
+        return made
 
     def _secret(self, name: str, of: str = "", cluster: str = "") -> str:
         addon = self.placed.addon
