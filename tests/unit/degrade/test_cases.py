@@ -39,7 +39,7 @@ def on(cases: list[Case]) -> dict[str, list[str]]:
 def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() -> None:
     cases, skipped = bound("hub-spoke", Away("mgmt"))
     apps = ["app1", "app2"]
-    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6", "C7")
+    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C4-far", "C5", "C5-any-backend", "C6", "C7")
     assert on(cases) == dict.fromkeys(judged, apps)
     # Controls that need a second agent beside the real one, which the topology does not ask for, and what is
     # claimed of labs and of faults that are others.
@@ -78,6 +78,15 @@ def test_what_is_claimed_of_a_lost_clusters_backends_is_what_the_topology_has_ch
     # Whoever judges it reads the number.
     [written] = [each for each in case.as_json()["judgements"] if each["of"] == "anywhere"]
     assert written["after"] == judgement.after
+
+
+def test_without_a_mesh_nobody_asks_an_engine_that_is_far_away() -> None:
+    topology, placed = lab("hub-spoke")
+    bare = replace(topology, mesh=replace(topology.mesh, kind="none"))
+    there = choose(told(bare, placed, CATALOG), ["C4"])
+    cases, skipped = bind(bare, there, Away("mgmt"), addons={"kyverno"})
+    assert on(cases) == {"C4": ["app1", "app2"]}
+    assert {each.contract.id for each in skipped} == {"C4-far"}
 
 
 def test_with_a_clusters_mesh_api_server_away_that_cluster_is_judged_and_all_others_are_there() -> None:
@@ -144,7 +153,8 @@ def test_what_needs_a_second_cluster_is_not_asked_where_there_is_none() -> None:
 
 def test_a_small_lab_says_what_it_has_not() -> None:
     cases, skipped = bound("hub-spoke-small", Away("mgmt"))
-    assert set(on(cases)) == {"C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6"}
+    judged = {"C1", "C2", "C3", "C3-delete", "C4", "C4-far", "C5", "C5-any-backend", "C6"}
+    assert set(on(cases)) == judged
     assert {each.contract.id: each.reason for each in skipped}["C7"] == "the lab has no argocd"
 
 
@@ -192,6 +202,6 @@ def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
         choose(told(topology, placed, CATALOG), ["C5-any-backed"])
     assert refused.value.brief == "there is no contract 'C5-any-backed'"
     assert refused.value.remedy == (
-        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C5, '
-        "C5-any-backend, C5-dropped, C5-own-api, C5-preferred, C6 and 2 more."
+        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C4-far, C5, '
+        "C5-any-backend, C5-dropped, C5-own-api, C5-preferred and 3 more."
     )
