@@ -80,14 +80,16 @@ class Act:
 class Judgement:
     """One thing that must be so.
 
-    answers   at most ``lost`` samples of ``of`` fail in ``phases``, and there are ``least`` or more
+    answers   at most ``lost`` samples of ``of`` fail in ``phases`` (without the first ``after`` seconds of
+              them), and there are ``least`` or more
     silent    samples of ``of`` fail in ``phases``: nearly all
     same      ``of`` has one value, from baseline to settle
     returns   ``of`` is ok again ``within`` seconds of the fault's undoing, and stays so
     holds     ``expression`` is true: it knows ``acts``, ``series``, ``flows`` and ``phases``
 
-    ``of`` is the id of a series or a flow. With ``proof``, what is not so makes the verdict inconclusive, not
-    a failure: the fault was not real, or what the claim rests on was never put to the test.
+    ``of`` is the id of a series or a flow. Where ``after`` depends on the lab, ``later`` is an expression for
+    it, over ``options`` and ``mesh``; else that is empty. With ``proof``, what is not so makes the verdict
+    inconclusive, not a failure: the fault was not real, or what the claim rests on was never put to the test.
     """
 
     rule: Rule
@@ -96,6 +98,8 @@ class Judgement:
     phases: tuple[Phase, ...] = ()
     lost: int = 0
     least: int = 1
+    after: float = 0
+    later: str = ""
     within: float = 0
     expression: str = ""
     proof: bool = False
@@ -109,8 +113,8 @@ class Contract:
     judged, or ``any``; empty, it is judged where the addon is.
 
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
-    to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over ``options``,
-    or empty.
+    to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over the lab and the
+    fault (:data:`lab.catalog.templates.IN_WHEN`), or empty.
     """
 
     id: str

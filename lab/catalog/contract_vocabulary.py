@@ -148,7 +148,8 @@ _judgement = Block(
         Field(
             "phases",
             Sequence(_phase),
-            "With answers and silent, the phases to look at. Left out, all of them; for silent, hold.",
+            "With answers and silent, the phases to look at. Left out, all of them; for silent, and with "
+            "`after`, hold.",
         ),
         Field(
             "lost", Integer(0, _MOST), "With answers, how many samples may fail.", default=0, needs="answers"
@@ -159,6 +160,14 @@ _judgement = Block(
             "With answers, how many samples there must be for it to mean anything.",
             default=LEAST,
             needs="answers",
+        ),
+        Field(
+            "after",
+            EXPRESSION,
+            "With answers, how much of the beginning of `phases` is not looked at: a time, or an expression "
+            "over `options` and `mesh` that is a number of seconds.",
+            needs="answers",
+            examples=("30s", "mesh.drop_after + 15"),
         ),
         Field("within", Duration(), "With returns, the time until it is well again.", needs="returns"),
         Field(
@@ -199,8 +208,9 @@ CONTRACT: Final = Block(
         Field(
             "when",
             EXPRESSION,
-            "A Jinja2 expression over `options`: where it is not true, the contract is not judged.",
-            examples=("options.control",),
+            "A Jinja2 expression over `options`, `mesh` (kind, stale_backends, drop_after), `component`, "
+            "`cluster` (name, role) and `away`: where it is not true, the contract is not judged.",
+            examples=("options.control", 'component == "" and mesh.stale_backends == "keep"'),
         ),
         Field(
             "control_of",

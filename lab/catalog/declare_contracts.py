@@ -17,9 +17,18 @@ from lab.catalog.contract_vocabulary import (
     RULES,
 )
 from lab.catalog.declare_parts import Texts, one_of, steps, templates_in, twice, whole, words
-from lab.catalog.templates import IN_CONTRACT_EXPRESSIONS, IN_CONTRACTS, IN_SERVICES, expression_paths
+from lab.catalog.templates import (
+    IN_AFTER,
+    IN_CONTRACT_EXPRESSIONS,
+    IN_CONTRACTS,
+    IN_SERVICES,
+    IN_WHEN,
+    KNOWN_OF,
+    expression_paths,
+)
 from lab.document.load import Document
 from lab.document.position import Path, Problem, listed
+from lab.document.scalars import Unfit, duration
 
 _THINGS: Final = ("series", "flows", "acts")
 """What has an id in a contract; of all of these together each has another one."""
@@ -104,17 +113,29 @@ def _act(values: Mapping[str, Any], namespace: str) -> Act:
 
 def _judgement(values: Mapping[str, Any]) -> Judgement:
     rule = next((each for each in RULES if each in values), "holds")
+    after = values.get("after", "")
+    seconds = _seconds(after)
     return Judgement(
         rule=rule,  # type: ignore[arg-type]
         says=values.get("says", ""),
         of=values.get(rule, "") if rule in _OF_ALL else "",
-        phases=words(values.get("phases", ())),  # type: ignore[arg-type]
+        phases=words(values.get("phases", ("hold",) if after else ())),  # type: ignore[arg-type]
         lost=values.get("lost", 0),
         least=values.get("least", LEAST),
+        after=float(seconds or 0),
+        later=after if seconds is None else "",
         within=float(values.get("within", 0)),
         expression=values.get("holds", ""),
         proof=values.get("proof", False),
     )
+
+
+def _seconds(after: str) -> int | None:
+    """The seconds that ``after`` says; None where it is an expression."""
+    try:
+        return duration(after) if after else 0
+    except Unfit:
+        return None
 
 
 def templates_of_contracts(entries: Iterable[Any]) -> Iterator[tuple[Path, str]]:
@@ -218,8 +239,7 @@ class _Written:
                     yield self._problem((*path, time), "0s is no time at all", "Write 1s or more.")
 
     def _texts(self) -> Iterator[Problem]:
-        if "when" in self.values:
-            yield from self.texts.expression((*self.path, "when"), self.values["when"], known=("options",))
+        yield from self._of_lab(self.path, self.values, "when", known=IN_WHEN)
         for key in ("series", "acts"):
             for path, each in self._entries(key):
                 yield from self.texts.steps(
@@ -236,8 +256,24 @@ class _Written:
             known = (*IN_SERVICES, "to") if each.get("to") == OTHERS else IN_SERVICES
             yield from self.texts.text((*path, "service"), each.get("service", ""), known=known)
 
+    def _of_lab(
+        self, path: Path, values: Mapping[str, Any], key: str, *, known: Sequence[str]
+    ) -> Iterator[Problem]:
+        """Look into an expression that is made out when the lab is known, if there is one."""
+        if key not in values:
+            return
+        here = (*path, key)
+        faults = list(self.texts.expression(here, values[key], known=known))
+        yield from faults
+        for root, *parts in () if faults else expression_paths(values[key]):
+            has = KNOWN_OF.get(root, ())
+            if has and parts[0] not in has:
+                yield self._problem(here, f'{root} has no "{parts[0]}"', one_of(parts[0], has, none=""))
+
     def _judgement(self, path: Path, values: Mapping[str, Any]) -> Iterator[Problem]:
         rule = next((each for each in RULES if each in values), None)
+        if _seconds(values.get("after", "")) is None:
+            yield from self._of_lab(path, values, "after", known=IN_AFTER)
         if rule is None:
             return
         if "phases" in values and rule not in _WITH_PHASES:

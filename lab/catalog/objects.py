@@ -18,6 +18,10 @@ ADDON_LABEL: Final = "lab/addon"
 
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 
+# https://docs.cilium.io/en/v1.19/network/clustermesh/services/
+GLOBAL: Final = "service.cilium.io/global"
+AFFINITY: Final = "service.cilium.io/affinity"
+
 # Namespaces that Kubernetes makes itself: nobody else makes, labels or removes them.
 KUBERNETES_OWN: Final = frozenset({"default", "kube-system", "kube-public", "kube-node-lease"})
 
@@ -87,6 +91,15 @@ def labelled(thing: Object, labels: dict[str, str]) -> Object:
         spec = made["spec"] | {"volumeClaimTemplates": [_with_labels(claim, labels) for claim in claims]}
         made = made | {"spec": spec}
     return made
+
+
+def near_first(thing: Object) -> Object:
+    """Return the object; a Service of all clusters that says of no backends to go first prefers near ones."""
+    notes = thing["metadata"].get("annotations")
+    is_global = thing["kind"] == "Service" and isinstance(notes, dict) and notes.get(GLOBAL) == "true"
+    if not is_global or AFFINITY in notes:
+        return thing
+    return thing | {"metadata": thing["metadata"] | {"annotations": notes | {AFFINITY: "local"}}}
 
 
 def _at(thing: Any, path: Sequence[str], labels: dict[str, str]) -> Any:

@@ -10,6 +10,7 @@ What a template knows:
 ``image(x)``   the full reference of the addon's image of the repository ``x``
 ``file(x)``    the text of a file in the addon's folder
 ``secret(x)``  a secret of the lab, the same each time; ``of=`` another addon's, ``cluster=`` for one cluster
+``certificate(x)``  a certificate for a server called ``x``, the same each time: ``cert`` and ``key``, PEM
 ``home(x)``    the name of the cluster that the addon ``x`` is on; of several, the first
 
 Besides Jinja2's filters there are ``b64encode``, ``b64decode``, ``to_json``, ``to_yaml`` and ``sha256``.
@@ -196,9 +197,13 @@ class _Template:
 
 
 def finished(placed: Placed, lab: LabView, thing: Object) -> Object:
-    """Return an object as it is applied: in the addon's namespace if it names none, with both labels."""
+    """Return an object as it is applied: in the addon's namespace if it names none, with both labels.
+
+    What becomes of a dead cluster's backends is the topology's choice: so is whom global services prefer.
+    """
     labels = {objects.LABEL: lab.name, objects.ADDON_LABEL: placed.addon.name}
-    return objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
+    made = objects.labelled(objects.placed_in(thing, placed.addon.namespace), labels)
+    return objects.near_first(made) if lab.near_first else made
 
 
 def _quoting(problem: Problem, text: str) -> Problem:

@@ -32,7 +32,18 @@ from lab.document.scalars import Unfit
 SUFFIX: Final = ".j2"
 """What the name of a template ends in; a file without it is taken as it is."""
 
-NAMES: Final = ("lab", "cluster", "clusters", "addon", "options", "image", "file", "secret", "home")
+NAMES: Final = (
+    "lab",
+    "cluster",
+    "clusters",
+    "addon",
+    "options",
+    "image",
+    "file",
+    "secret",
+    "certificate",
+    "home",
+)
 """What every template knows; :mod:`lab.catalog.render` says what each is."""
 
 _ANSWER: Final = ("status", "result")
@@ -41,13 +52,27 @@ IN_CHECKS: Final = (*NAMES, "nonce")
 IN_EXPRESSIONS: Final = (*IN_CHECKS, *_ANSWER)
 """What texts and expressions of checks know."""
 
-IN_CONTRACTS: Final = (*IN_CHECKS, "away", "run", "started", "acts")
+IN_CONTRACTS: Final = (*IN_CHECKS, "away", "judged", "run", "started", "acts")
 IN_CONTRACT_EXPRESSIONS: Final = (*IN_CONTRACTS, *_ANSWER)
-"""The same of contracts: ``away`` is the name of the cluster that is away, ``run`` a word that only this
+"""The same of contracts: ``away`` is the name of the cluster that is away, ``judged`` of the one that is
+judged (in a template that is applied elsewhere, ``cluster`` is another), ``run`` a word that only this
 experiment uses, ``started`` when it began (Unix seconds), ``acts`` what came of acts that are done."""
 
 IN_SERVICES: Final = (*NAMES, "away")
 """What a flow's service knows."""
+
+IN_WHEN: Final = ("options", "mesh", "component", "cluster", "away")
+"""What decides whether a contract is judged: ``component`` is the addon that is away, empty where a whole
+cluster is; ``cluster`` the one that is judged; ``away`` the name of the other, or of the component's."""
+
+IN_AFTER: Final = ("options", "mesh")
+"""What tells from when on something is judged."""
+
+KNOWN_OF: Final[Mapping[str, Sequence[str]]] = {
+    "mesh": ("kind", "stale_backends", "drop_after"),
+    "cluster": ("name", "role"),
+}
+"""What these two are asked for there. ``mesh.drop_after`` is in seconds, 0 where nothing is dropped."""
 
 # What YAML takes for the end of a line, or refuses, where JSON lets it stand.
 _NOT_FOR_YAML: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")

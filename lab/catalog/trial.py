@@ -117,7 +117,7 @@ def _of_contract(each: Placed, lab: LabView, contract: Contract, number: int) ->
     """Render a contract as if a cluster of its role were away, and all others asked."""
     others = [cluster for cluster in lab.clusters if cluster.name != each.cluster] or [*lab.clusters]
     away = next((cluster for cluster in others if cluster.role == contract.away), others[0]).name
-    words = Words(each, lab, more=_IN_CONTRACTS | {"away": away})
+    words = Words(each, lab, more=_IN_CONTRACTS | {"away": away, "judged": each.cluster})
     path: Path = ("contracts", number)
     parts: dict[str, Sequence[Series | Act]] = {"series": contract.series, "acts": contract.acts}
     for key, things in parts.items():

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from jinja2 import Undefined, UndefinedError
 
+from lab.catalog.certificate import Certificate, certificate
 from lab.catalog.place import Placed
 from lab.catalog.templates import Folder, environment, find_image
 from lab.document.position import listed, shorten
@@ -51,11 +52,15 @@ class ClusterView:
 
 @dataclass(frozen=True)
 class LabView:
-    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it."""
+    """What templates may know of a lab. ``seed`` is what its secrets are derived from; nobody else has it.
+
+    With ``near_first``, services of all clusters use their own cluster's backends as long as there are any.
+    """
 
     name: str
     clusters: tuple[ClusterView, ...]
     seed: bytes
+    near_first: bool = False
 
     def cluster(self, name: str) -> ClusterView:
         """Return the cluster called ``name``; KeyError if there is none."""
@@ -91,7 +96,8 @@ def look(
         )
         for cluster in topology.clusters
     )
-    return LabView(topology.name, clusters, seed)
+    near_first = topology.mesh.stale_backends.policy == "prefer_local"
+    return LabView(topology.name, clusters, seed, near_first)
 
 
 def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:
@@ -113,6 +119,18 @@ def expression_holds(expression: str, known: Mapping[str, Any]) -> bool:
         return bool(compiled(dict(known)))
     except (UndefinedError, TypeError, ValueError, LookupError):
         return False
+
+
+def expression_number(expression: str, known: Mapping[str, Any]) -> float:
+    """Return the number that ``expression`` is of what is ``known``. Raises Unfit where it is none."""
+    compiled = environment().compile_expression(expression, undefined_to_none=False)
+    try:
+        found = compiled(dict(known))
+    except (UndefinedError, TypeError, ValueError, LookupError, ArithmeticError) as error:
+        raise Unfit(f"{expression} cannot be made out: {error}", "Correct it.") from error
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise Unfit(f"{expression} is no number", "Correct it.")
+    return float(found)
 
 
 class Words:
@@ -176,6 +194,7 @@ class Words:
             "image": lambda repository: find_image(addon, repository),
             "file": self.folder.read,
             "secret": self._secret,
+            "certificate": self._certificate,
             "home": self._home,
         }
 
@@ -185,6 +204,11 @@ class Words:
                 return cluster.name
         message = f'no cluster has the addon "{shorten(addon)}"'
         raise Unfit(message, f"State it under needs in {self.placed.addon.shown}/addon.yaml.")
+
+    def _certificate(self, host: str) -> Certificate:
+        made = certificate(self.lab.seed, self.placed.addon.name, host)
+        self.secrets |= {made.key, base64.b64encode(made.key.encode()).decode()}
+        return made
 
     def _secret(self, name: str, of: str = "", cluster: str = "") -> str:
         addon = self.placed.addon

@@ -74,6 +74,7 @@ def _judgement(entry: Mapping[str, Any]) -> Judgement:
         phases=tuple(entry["phases"]),
         lost=entry["lost"],
         least=entry["least"],
+        after=entry["after"],
         within=entry["within"],
         expression=entry["expression"],
         proof=entry["proof"],

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
 from lab.catalog.contract import OTHERS, Contract, Flow, Judgement
 from lab.catalog.place import Placed
+from lab.catalog.templates import expression_paths
 from lab.catalog.vocabulary import ANY
-from lab.catalog.words import LabView, Words, expression_holds
+from lab.catalog.words import LabView, Words, expression_holds, expression_number
 from lab.document.position import did_you_mean, listed
+from lab.document.scalars import Unfit
 from lab.errors import InputError
 from lab.topology.model import Cluster, Topology
 
@@ -95,6 +97,7 @@ class Case:
                     "phases": list(each.phases),
                     "lost": each.lost,
                     "least": each.least,
+                    "after": each.after,
                     "within": each.within,
                     "expression": each.expression,
                     "proof": each.proof,
@@ -125,7 +128,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Away:
-    """What the fault takes away: a cluster, or an addon of it (``component``)."""
+    """What the fault takes away: a cluster, or an addon of it (``component``), and the cluster runs on."""
 
     cluster: str
     component: str = ""
@@ -188,18 +191,53 @@ def _cases(topology: Topology, told: Told, away: Away) -> Iterator[Case | Skippe
         # With one component away, its cluster is still there, and may be judged.
         if cluster.name == away.cluster and not away.component:
             continue
-        if contract.when and not expression_holds(
-            contract.when, {"options": SimpleNamespace(**told.placed(cluster.name).options)}
-        ):
-            yield Skipped(contract, f"{told.teller} is not set up for it ({contract.when})", cluster.name)
+        known = _known(topology, told, cluster, away)
+        if contract.when and not expression_holds(contract.when, known):
+            yield Skipped(contract, _unmet(told), cluster.name)
             continue
         streams = tuple(_streams(topology, contract, cluster, away))
         there = {stream.flow.id for stream in streams} | {series.id for series in contract.series}
-        judgements = tuple(each for each in contract.judgements if not each.of or each.of in there)
+        judgements = tuple(
+            _timed(contract, each, known) for each in contract.judgements if not each.of or each.of in there
+        )
         if all(each.proof for each in judgements):
             yield Skipped(contract, "there is no other cluster for it", cluster.name)
         else:
             yield Case(told, cluster.name, away.cluster, streams, judgements)
+
+
+def _known(topology: Topology, told: Told, cluster: Cluster, away: Away) -> dict[str, Any]:
+    """What ``when`` and ``after`` know (:data:`lab.catalog.templates.IN_WHEN`)."""
+    stale = topology.mesh.stale_backends
+    return {
+        "options": SimpleNamespace(**told.placed(cluster.name).options),
+        "mesh": SimpleNamespace(
+            kind=topology.mesh.kind, stale_backends=stale.policy, drop_after=stale.seconds or 0
+        ),
+        "component": away.component,
+        "cluster": SimpleNamespace(name=cluster.name, role=cluster.role),
+        "away": away.cluster,
+    }
+
+
+def _unmet(told: Told) -> str:
+    """Why a contract is not judged whose ``when`` is not true."""
+    when = told.contract.when
+    if {path[0] for path in expression_paths(when)} == {"options"}:
+        return f"{told.teller} is not set up for it ({when})"
+    return f"it does not apply to this lab or this fault ({when})"
+
+
+def _timed(contract: Contract, judgement: Judgement, known: Mapping[str, Any]) -> Judgement:
+    """Return the judgement with its ``after`` made out."""
+    if not judgement.later:
+        return judgement
+    try:
+        return replace(judgement, after=max(0.0, expression_number(judgement.later, known)))
+    except Unfit as error:
+        raise InputError(
+            f"{contract.id}: after of a judgement is no time in this lab: {error}", remedy=error.remedy
+        ) from error
 
 
 def _judged(topology: Topology, told: Told) -> list[Cluster]:
@@ -215,5 +253,6 @@ def _streams(topology: Topology, contract: Contract, cluster: Cluster, away: Awa
             yield Stream(flow.id, flow, cluster.name if flow.to else "")
             continue
         for other in topology.clusters:
-            if other.name not in (cluster.name, away.cluster):
+            # With one component away, its cluster is still there, and may be asked.
+            if other.name != cluster.name and (away.component or other.name != away.cluster):
                 yield Stream(f"{flow.id}-{other.name}", flow, other.name)

@@ -25,7 +25,7 @@ from lab.degrade.prober import boot_id
 from lab.degrade.profiles import Profile, profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.report.write import write_all
-from lab.degrade.told import told
+from lab.degrade.told import of_mesh, told
 from lab.degrade.verdict import Verdict
 from lab.engine.signals import asked_to_end
 from lab.errors import HostError, InputError, Interrupted
@@ -63,8 +63,10 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
     with state.locked(settings, workspace.lab):
         installed = _installed(workspace, say)
         kind = faults.kind(request.fault)
-        cluster, component = faults.target(workspace.topology, request.target, kind, installed.placed)
+        there = (*of_mesh(workspace.topology), *installed.placed)
+        cluster, component = faults.target(workspace.topology, request.target, kind, there)
         away = Away(cluster, component.addon.name if component else "")
+        fault = Fault(kind, cluster, "", away.component)
         chosen = choose(told(workspace.topology, installed.placed, catalog(settings)), request.contracts)
         cases, skipped = bind(
             workspace.topology, chosen, away, addons={each.addon.name for each in installed.placed}
@@ -72,12 +74,12 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
         if not cases:
             reasons = "\n".join(f"{each.contract.id}: {each.reason}" for each in skipped)
             raise InputError(
-                f"there is nothing to judge with {away.component or cluster} away",
+                f"there is nothing to judge with {fault.target} away",
                 details=reasons,
                 remedy="Choose another target, or add what is needed to the topology.",
             )
-        folder = _folder(settings, f"{kind}-{away.component or cluster}")
-        fault = Fault(kind, cluster, folder.name, away.component)
+        folder = _folder(settings, f"{kind}-{fault.target.replace('/', '-')}")
+        fault = replace(fault, run=folder.name)
         return folder, _experiment(
             workspace, installed, cases, skipped, fault, component, wanted, folder=folder, say=say
         )

@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -29,6 +30,9 @@ _CLEAN_FOR_S = 3.0
 """How long all must have been well before the baseline begins, and how long that is waited for."""
 
 _SEEN_S = 90.0
+_BACK_S = 120.0
+"""How long a cluster that comes back is waited for where nobody has: what acts have put there is removed."""
+
 _WATCH_EVERY_S = 1.0
 _TELL_EVERY_S = 30.0
 
@@ -53,6 +57,7 @@ class Experiment:
     _sampler: Sampler = field(init=False)
     _acts: list[Future[None]] = field(default_factory=list)
     _broken: bool = False
+    _undone: bool = False
     _since: float = 0.0
     """When the phase began, or the fault was done: what was seen before says nothing of it."""
 
@@ -89,6 +94,7 @@ class Experiment:
                     self._undo()
             self.recorder.write("phase", phase="end")
         finally:
+            self._await_target()
             self._sampler.stop()
             self._sampler.clean_up()
             self._take_away()
@@ -178,8 +184,21 @@ class Experiment:
         except LabError as error:
             self._note(f"the fault could not be undone: {error}", code="not-undone")
             raise
-        self._broken = False
+        self._broken, self._undone = False, True
         self.recorder.write("fault", what="undone", detail="")
+
+    def _await_target(self) -> None:
+        """Wait until the cluster that was away can be asked to remove things; however it ended, they go."""
+        if not self._undone or self._answers():
+            return
+        self.say(f"waiting until {self.fault.cluster} answers, to remove what is left there")
+        with suppress(TimedOut):
+            wait_until(
+                f"the API server of {self.fault.cluster}",
+                lambda: None if self._answers() else "it does not answer",
+                timeout=min(_BACK_S, self.profile.recover),
+                every=0.25,
+            )
 
     # ---- what is waited for
 

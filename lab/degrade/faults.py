@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
@@ -52,8 +51,8 @@ class Fault:
 
     @property
     def target(self) -> str:
-        """What was named by whoever asked for it."""
-        return self.addon or self.cluster
+        """What it is done to, as it can be asked for: CLUSTER, or CLUSTER/ADDON."""
+        return f"{self.cluster}/{self.addon}" if self.addon else self.cluster
 
     @property
     def told(self) -> str:
@@ -212,24 +211,44 @@ def target(
 ) -> tuple[str, Placed | None]:
     """The cluster that a fault is done to, and the addon if it is a component's.
 
-    ``word`` names a cluster, or for a component an addon; empty, it is the first cluster of
-    ``default_role``, or else the last. Raises :class:`InputError` for what is not in the lab.
+    ``word`` names a cluster, or for a component CLUSTER/ADDON or an ADDON; where no cluster is named, it is
+    the first of ``default_role`` (that has the addon), or else the last. Raises :class:`InputError` for what
+    is not in the lab.
     """
     if kind == "component":
-        homes = {each.addon.name: each for each in placed if each.part == "home"}
-        if word in homes:
-            return homes[word].cluster, homes[word]
+        component = _component(topology, word, placed, default_role=default_role)
+        return component.cluster, component
+    if word:
+        return _cluster(topology, word), None
+    hubs = topology.of_roles((default_role,))
+    return (hubs or topology.clusters[-1:])[0].name, None
+
+
+def _component(topology: Topology, word: str, placed: tuple[Placed, ...], *, default_role: str) -> Placed:
+    """The addon on a cluster that ``word`` names."""
+    cluster, slash, name = word.rpartition("/")
+    if slash:
+        cluster = _cluster(topology, cluster)
+    where = f"on {cluster}" if slash else "in the lab"
+    homes: dict[str, list[Placed]] = {}
+    for each in placed:
+        if each.part == "home" and cluster in ("", each.cluster):
+            homes.setdefault(each.addon.name, []).append(each)
+    if name not in homes:
         raise InputError(
-            f"there is no addon {word!r} in the lab" if word else "a component fault needs an addon",
-            remedy=did_you_mean(word, homes)
+            f"there is no addon {name!r} {where}" if name else "a component fault needs an addon",
+            remedy=did_you_mean(name, homes)
             + f"Name one with --target: {', '.join(sorted(homes)) or 'none is there'}.",
         )
+    hubs = {each.name for each in topology.of_roles((default_role,))}
+    return next((each for each in homes[name] if each.cluster in hubs), homes[name][-1])
+
+
+def _cluster(topology: Topology, word: str) -> str:
+    """``word``, if a cluster is called so."""
     names = [cluster.name for cluster in topology.clusters]
-    if not word:
-        hubs = topology.of_roles((default_role,))
-        return (hubs[0].name if hubs else names[-1]), None
-    with suppress(ValueError):
-        return names[names.index(word)], None
+    if word in names:
+        return word
     raise InputError(
         f"there is no cluster {word!r} in {topology.name}",
         remedy=did_you_mean(word, names) + f"There are {', '.join(names)}.",

@@ -51,6 +51,7 @@ _JUDGEMENT: Final[Mapping[str, Any]] = {
     "phases": [],
     "lost": 0,
     "least": 1,
+    "after": 0.0,
     "within": 0.0,
     "expression": "",
     "proof": False,

@@ -50,6 +50,7 @@ def manifests(topology: Topology, cluster: str, run: str, routes: Iterable[Route
         cluster=cluster,
         clusters=[each.name for each in topology.clusters],
         image=IMAGE,
+        near_first=topology.mesh.stale_backends.policy == "prefer_local",
         run=run,
         program=resources.files("lab.degrade").joinpath("prober.py").read_text(encoding="utf-8"),
         flows={"flows": [{**asdict(each), "timeout": REQUEST_TIMEOUT_S} for each in routes]},

@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from jinja2 import TemplateSyntaxError
@@ -21,7 +21,7 @@ from lab.degrade import expression
 from lab.degrade.case import Case
 from lab.degrade.history import History, Sample
 from lab.degrade.verdict import Finding
-from lab.degrade.watched import Watched
+from lab.degrade.watched import Watched, later, stretches
 from lab.document.position import listed, shorten
 
 SILENT: Final = 0.9
@@ -50,12 +50,21 @@ def find(case: Case, judgement: Judgement) -> Finding:
 
 
 def _answers(case: Case, judgement: Judgement) -> _Seen:
-    return _of_each(case, judgement, _answers_one, _all_answered)
+    seen = _of_each(case, judgement, _answers_one, _all_answered)
+    if not judgement.after:
+        return seen
+    late = f"what counts begins after {_seconds(judgement.after)} of {_phases(judgement)[0]}"
+    return replace(seen, text=f"{seen.text}; {late}")
+
+
+def _phases(judgement: Judgement) -> tuple[Phase, ...]:
+    """The phases that an ``answers`` is of."""
+    return judgement.phases or PHASES
 
 
 def _answers_one(history: History, judgement: Judgement, watched: Watched) -> _Seen:
-    phases = judgement.phases or PHASES
-    samples = watched.during(phases)
+    phases, after = _phases(judgement), judgement.after
+    samples = watched.during(phases, after=after)
     failures = [each for each in samples if not each.ok]
     outage = watched.longest_outage(failures)
     took = sorted(each.seconds for each in samples if each.ok)
@@ -72,7 +81,7 @@ def _answers_one(history: History, judgement: Judgement, watched: Watched) -> _S
         most = f"; at most {judgement.lost} may" if judgement.lost else ""
         text = _loss(watched, samples, failures, outage) + most
         return _Seen(False, text, {watched.name: measured}, len(failures))
-    doubt = _doubt(history, watched, phases)
+    doubt = _doubt(history, watched, phases, after=after)
     if not doubt and len(samples) < judgement.least:
         doubt = f"there are only {len(samples)} {watched.called}, of {judgement.least} that it takes"
     if doubt:
@@ -276,12 +285,15 @@ def _of_each(
     return _Seen(True, seen[0].text if len(seen) == 1 else well(seen), measured)
 
 
-def _doubt(history: History, watched: Watched, phases: Sequence[Phase]) -> str:
-    """Why nothing can be said of ``phases``; empty if something can."""
+def _doubt(history: History, watched: Watched, phases: Sequence[Phase], *, after: float = 0) -> str:
+    """Why nothing can be said of ``phases`` without their first ``after`` seconds; empty if something can."""
     for phase in phases:
         if phase not in history.spans:
             return f"the run had no phase {phase}"
-    return watched.too_little(phases)
+    if after and not later(history, phases, after):
+        lasted = sum(end - start for start, end in stretches(history, phases))
+        return f"{listed(phases)} lasted {_seconds(lasted)}"
+    return watched.too_little(phases, after=after)
 
 
 def _when(history: History, moment: float) -> str:

@@ -194,6 +194,7 @@ class Sampler:
         mine = {act.id: self.acts.get(f"{case.id}/{act.id}") for act in case.contract.acts}
         return {
             "away": case.away,
+            "judged": case.cluster,
             "run": self.run,
             "started": self._started,
             "acts": {name: done for name, done in mine.items() if done is not None},

@@ -76,11 +76,15 @@ class Watched:
         return self._in_time[start:end]
 
     def known(self, phase: Phase) -> float:
-        """The share of a phase of which something is known, 0 to 1.
+        """The share of a phase of which something is known, 0 to 1."""
+        return self._share(self.history.spans[phase])
 
-        Of a phase shorter than ``every`` all is known from one sample in it, or within half a turn of it.
+    def _share(self, span: Span) -> float:
+        """The share of ``span`` of which something is known, 0 to 1.
+
+        Of one shorter than ``every`` all is known from one sample in it, or within half a turn of it.
         """
-        start, end = self.history.spans[phase]
+        start, end = span
         near = self.every / 2
         if end - start < self.every and any(start - near <= each <= end + near for each in self._begun):
             return 1.0
@@ -88,14 +92,19 @@ class Watched:
             return float(any(before <= start <= after for before, after in self._known))
         return _overlap(self._known, (start, end)) / (end - start)
 
-    def too_little(self, phases: Iterable[Phase]) -> str:
-        """Say of which of ``phases`` too little is known for a judgement; empty if of none."""
+    def too_little(self, phases: Iterable[Phase], *, after: float = 0) -> str:
+        """Say of which of ``phases`` too little is known for a judgement; empty if of none.
+
+        The first ``after`` seconds of them do not count, as in :meth:`during`.
+        """
         if not self.samples:
             return f"there are no {self.called}"
-        worst = min(phases, key=self.known, default=None)
-        if worst is None or (share := self.known(worst)) + _EPSILON >= ENOUGH:
+        spans = later(self.history, phases, after)
+        worst = min(spans, key=lambda phase: self._share(spans[phase]), default=None)
+        if worst is None or (share := self._share(spans[worst])) + _EPSILON >= ENOUGH:
             return ""
-        return f"only {_percent(share)} of {worst} is covered by {self.called}"
+        what = f"what counts of {worst}" if after else worst
+        return f"only {_percent(share)} of {what} is covered by {self.called}"
 
     def longest_outage(self, among: Sequence[Sample]) -> float:
         """Seconds from the last good one before failures that are ``among`` to the first good one after.
@@ -165,6 +174,20 @@ class Watched:
 def stretches(history: History, phases: Iterable[Phase]) -> list[Span]:
     """The times of ``phases``, as far as they are there, with those that follow one another as one."""
     return _joined(span for phase in phases if (span := history.spans.get(phase)))
+
+
+def later(history: History, phases: Iterable[Phase], after: float) -> dict[Phase, Span]:
+    """What is left of each of ``phases``, without the first ``after`` seconds of its stretch, if any is."""
+    left: dict[Phase, Span] = {}
+    phases = tuple(phases)
+    beginnings = [start for start, _ in stretches(history, phases)]
+    for phase in phases:
+        if phase in history.spans:
+            start, end = history.spans[phase]
+            first = max(each for each in beginnings if each <= start) + after
+            if not after or first < end:
+                left[phase] = (max(start, first), end)
+    return left
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 from lab.mesh.ca import Authority
 from lab.settings import LABEL
@@ -21,7 +21,9 @@ NAMESPACE = "kube-system"
 CONFIG_LABEL = "lab-config"
 """Label on the release's record: a hash of the values, by which an up-to-date release is known."""
 
-MESH_WORKLOADS = (("Deployment", "clustermesh-apiserver"),)
+MESH_WORKLOADS: Final[tuple[tuple[Literal["Deployment"], str], ...]] = (
+    ("Deployment", "clustermesh-apiserver"),
+)
 NETWORK_WORKLOADS = (("DaemonSet", "cilium"), ("Deployment", "cilium-operator"))
 
 IMAGES = {
@@ -87,6 +89,8 @@ def _mesh(
     return {
         "useAPIServer": True,
         "maxConnectedClusters": topology.mesh.max_clusters,
+        # It begins when the loss is noticed, which takes 60 to 150 s: of a cluster's heartbeats, one a
+        # minute, two must be missing (pkg/kvstore/etcd.go, statusChecker), and that is looked at every 30 s.
         "cacheTTL": f"{stale.seconds}s" if stale.policy == "drop_after" else "0s",
         "apiserver": {
             "image": image,

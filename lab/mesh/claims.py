@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from lab.catalog.addon import OWN_LICENCE, OWN_VERSION, Addon, Upstream
+from lab.catalog.addon import OWN_LICENCE, OWN_VERSION, Addon, Upstream, Workload
 from lab.catalog.contract_load import load_contracts
 from lab.catalog.contract_vocabulary import MESH_NAMESPACE
 from lab.catalog.load import MESH
 from lab.catalog.vocabulary import ANY
 from lab.mesh.check import IMAGE
+from lab.mesh.cilium import MESH_WORKLOADS, NAMESPACE
 
 _FOLDER: Final = Path(__file__).resolve().parent / "contracts"
 _SHOWN: Final = "lab/mesh/contracts"
@@ -34,6 +35,8 @@ def mesh() -> Addon:
         namespace=MESH_NAMESPACE,
         memory="0Mi",
         images=(IMAGE,),
+        # Without these a cluster is not told what the others have, nor they what it has.
+        ready=tuple(Workload(kind, name, NAMESPACE) for kind, name in MESH_WORKLOADS),
     )
     path = _FOLDER / "contracts.yaml"
     return replace(

@@ -76,7 +76,8 @@ class Cluster:
 class StaleBackends:
     """What becomes of the service backends of a cluster that is dead.
 
-    ``seconds`` goes with ``drop_after`` and is None otherwise.
+    ``prefer_local`` keeps them, and has global services that say nothing themselves use their own cluster's.
+    ``seconds`` goes with ``drop_after`` and is None otherwise; they begin when Cilium has noticed.
     """
 
     policy: Literal["keep", "prefer_local", "drop_after"]

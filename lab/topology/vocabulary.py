@@ -259,7 +259,8 @@ TOPOLOGY: Final = Block(
                                     Field(
                                         "drop_after",
                                         Duration(),
-                                        "Drop a silent cluster's backends after this long, such as 60s.",
+                                        "Drop a silent cluster's backends this long after Cilium noticed, "
+                                        "which takes it one to two and a half minutes; such as 60s.",
                                         required=True,
                                         examples=("60s",),
                                     ),
@@ -267,7 +268,8 @@ TOPOLOGY: Final = Block(
                             ),
                         ),
                         "What becomes of a dead cluster's service backends: keep (Cilium's default), "
-                        "prefer_local (global services use their own cluster first), or {drop_after: 60s}.",
+                        "prefer_local (global services that the lab makes use their own cluster first "
+                        "unless they say otherwise), or {drop_after: 60s}.",
                         default="keep",
                     ),
                     Field(

@@ -28,7 +28,7 @@ def with_controls(hub_spoke: Workspace, tmp_path_factory: pytest.TempPathFactory
 
 
 PROMISES = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
-CONTROLS = ("C2-restarted", "C3-delete", "C5-any-backend", "C6-ten-tries")
+CONTROLS = ("C2-restarted", "C3-delete", "C4-far", "C5-any-backend", "C6-ten-tries")
 
 
 def test_the_hub_dies_and_every_promise_of_the_platform_holds(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from lab.catalog.contract import PHASES, Manner
 from lab.degrade.history import Done, History, Sample
 from lab.degrade.report.moments import extent, moment
+from lab.degrade.watched import later
 
 COLUMNS: Final = 720
 
@@ -208,7 +209,7 @@ def _claimed(history: History, judgements: Iterable[Mapping[str, Any]]) -> Itera
     """Spans in which a claim says that there are answers."""
     for each in judgements:
         if each["rule"] == "answers":
-            yield from (history.spans[phase] for phase in each["phases"] or PHASES if phase in history.spans)
+            yield from later(history, each["phases"] or PHASES, each["after"]).values()
 
 
 def _failure(moment: float, claimed: Sequence[tuple[float, float]]) -> State:

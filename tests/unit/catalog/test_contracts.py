@@ -58,6 +58,8 @@ contracts:
     judgements:
       - {answers: between, says: it answers, phases: [hold, recover], lost: 2, least: 100}
       - {answers: secret, says: it is there}
+      - {answers: secret, says: it is there later, after: 1m30s}
+      - {answers: secret, says: it is there then, after: mesh.drop_after + 15, phases: [settle]}
       - {silent: store, says: the store was away, proof: true}
       - {same: secret, says: it is the same}
       - {returns: store, within: 2m, says: it comes back}
@@ -187,6 +189,14 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
                 least=100,
             ),
             Judgement(rule="answers", says="it is there", of="secret"),
+            Judgement(rule="answers", says="it is there later", of="secret", phases=("hold",), after=90.0),
+            Judgement(
+                rule="answers",
+                says="it is there then",
+                of="secret",
+                phases=("settle",),
+                later="mesh.drop_after + 15",
+            ),
             Judgement(rule="silent", says="the store was away", of="store", proof=True),
             Judgement(rule="same", says="it is the same", of="secret"),
             Judgement(rule="returns", says="it comes back", of="store", within=120.0),

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lab import settings
-from lab.catalog.objects import LABEL, fault_of, fingerprint, identity, labelled, placed_in
+from lab.catalog.objects import LABEL, fault_of, fingerprint, identity, labelled, near_first, placed_in
 
 LABELS = {"lab/name": "t"}
 
@@ -34,6 +34,27 @@ def test_what_has_a_namespace_has_one(kind: str, namespace: str | None, placed: 
     if namespace is not None:
         made["metadata"]["namespace"] = namespace
     assert placed_in(made, "here")["metadata"].get("namespace") == placed
+
+
+GLOBAL = {"service.cilium.io/global": "true"}
+LOCAL = {"service.cilium.io/affinity": "local"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "made"),
+    [
+        ("Service", GLOBAL, GLOBAL | LOCAL),
+        ("Service", GLOBAL | {"service.cilium.io/affinity": ""}, GLOBAL | {"service.cilium.io/affinity": ""}),
+        ("Service", {"service.cilium.io/global": "false"}, {"service.cilium.io/global": "false"}),
+        ("Service", {}, {}),
+        ("Service", None, None),
+        ("ConfigMap", GLOBAL, GLOBAL),
+    ],
+)
+def test_a_global_service_that_says_nothing_prefers_near_backends(kind: str, said: Any, made: Any) -> None:
+    service = thing(kind, metadata={"name": "x", "annotations": said})
+    assert near_first(service)["metadata"] == {"name": "x", "annotations": made}
+    assert near_first(thing(kind)) == thing(kind)
 
 
 def test_pods_and_claims_are_labelled_like_what_makes_them() -> None:

@@ -13,6 +13,7 @@ from lab.catalog.objects import fingerprint
 from lab.catalog.render import render, render_template
 from lab.catalog.words import Api, Words, look, secret
 from lab.errors import InputError
+from lab.topology.model import StaleBackends
 from tests.unit.catalog.addons import CONFIG, placed, topology, view, write
 
 
@@ -29,6 +30,20 @@ def failure(folder: Path) -> InputError:
     with pytest.raises(InputError) as caught:
         objects(folder)
     return caught.value
+
+
+@pytest.mark.parametrize(("policy", "affinity"), [("keep", None), ("prefer_local", "local")])
+def test_whom_global_services_prefer_is_the_topologys_choice(
+    tmp_path: Path, policy: Any, affinity: str | None
+) -> None:
+    annotations = 'annotations: {service.cilium.io/global: "true"}'
+    write(tmp_path, main__yaml__j2=f"apiVersion: v1\nkind: Service\nmetadata: {{name: x, {annotations}}}\n")
+    uses = "[{use: x, on: a}]"
+    of = topology(tmp_path, uses)
+    of = replace(of, mesh=replace(of.mesh, stale_backends=StaleBackends(policy)))
+    [there] = placed(tmp_path, uses)
+    service = render(there, look(of, [there], seed=b"seed"))[-1]
+    assert service["metadata"]["annotations"].get("service.cilium.io/affinity") == affinity
 
 
 def test_a_folder_is_all_that_an_addon_takes(tmp_path: Path) -> None:

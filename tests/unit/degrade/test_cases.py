@@ -12,7 +12,7 @@ from lab.degrade.cases import Away, Case, Skipped, bind, choose
 from lab.degrade.told import told
 from lab.errors import InputError
 from lab.settings import from_environment
-from lab.topology.model import Topology
+from lab.topology.model import StaleBackends, Topology
 from tests.unit import labs
 
 CATALOG = catalog(from_environment())
@@ -39,14 +39,100 @@ def on(cases: list[Case]) -> dict[str, list[str]]:
 def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() -> None:
     cases, skipped = bound("hub-spoke", Away("mgmt"))
     apps = ["app1", "app2"]
-    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6", "C7")
+    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C4-far", "C5", "C5-any-backend", "C6", "C7")
     assert on(cases) == dict.fromkeys(judged, apps)
-    # Controls that need a second agent beside the real one, which the topology does not ask for.
+    # Controls that need a second agent beside the real one, which the topology does not ask for, and what is
+    # claimed of labs and of faults that are others.
+    other = "it does not apply to this lab or this fault"
     assert {(each.contract.id, each.cluster, each.reason) for each in skipped} == {
-        (control, app, f"{addon} is not set up for it (options.control)")
-        for control, addon in (("C2-restarted", "prometheus-agent"), ("C6-ten-tries", "promtail"))
+        (contract, app, reason)
+        for contract, reason in (
+            ("C2-restarted", "prometheus-agent is not set up for it (options.control)"),
+            ("C6-ten-tries", "promtail is not set up for it (options.control)"),
+            ("C5-preferred", f'{other} (component == "" and mesh.stale_backends == "prefer_local")'),
+            ("C5-dropped", f'{other} (component == "" and mesh.stale_backends == "drop_after")'),
+            ("C5-own-api", f'{other} (component == "mesh" and cluster.name == away)'),
+        )
         for app in apps
     }
+
+
+@pytest.mark.parametrize(
+    ("stale", "wanted"),
+    [
+        (StaleBackends("keep"), "C5-any-backend"),
+        (StaleBackends("prefer_local"), "C5-preferred"),
+        (StaleBackends("drop_after", 45), "C5-dropped"),
+    ],
+)
+def test_what_is_claimed_of_a_lost_clusters_backends_is_what_the_topology_has_chosen(
+    stale: StaleBackends, wanted: str
+) -> None:
+    topology = labs.topology("pair")
+    topology = replace(topology, mesh=replace(topology.mesh, stale_backends=stale))
+    cases, _ = bind(topology, told(topology, (), CATALOG), Away("west"), addons=())
+    assert on(cases) == {each: ["east"] for each in ("C1", "C5", wanted)}
+    [case] = [each for each in cases if each.contract.id == wanted]
+    [judgement] = [each for each in case.judgements if each.of == "anywhere"]
+    assert (judgement.after, judgement.phases) == ((205, ("hold",)) if stale.seconds else (0, ()))
+    # Whoever judges it reads the number.
+    [written] = [each for each in case.as_json()["judgements"] if each["of"] == "anywhere"]
+    assert written["after"] == judgement.after
+
+
+def test_without_a_mesh_nobody_asks_an_engine_that_is_far_away() -> None:
+    topology, placed = lab("hub-spoke")
+    bare = replace(topology, mesh=replace(topology.mesh, kind="none"))
+    there = choose(told(bare, placed, CATALOG), ["C4"])
+    cases, skipped = bind(bare, there, Away("mgmt"), addons={"kyverno"})
+    assert on(cases) == {"C4": ["app1", "app2"]}
+    assert {each.contract.id for each in skipped} == {"C4-far"}
+
+
+def test_with_a_clusters_mesh_api_server_away_that_cluster_is_judged_and_all_others_are_there() -> None:
+    cases, _ = bound("hub-spoke", Away("app1", component="mesh"))
+    [case] = cases
+    assert (case.id, case.placed.addon.name) == ("C5-own-api/app1", "mesh")
+    assert [stream.id for stream in case.streams] == ["between-mgmt", "between-app2", "anywhere", "near"]
+
+
+def test_when_and_after_know_the_fault_the_lab_and_the_cluster_that_is_judged() -> None:
+    topology = labs.topology("hub-spoke")
+    topology = replace(topology, mesh=replace(topology.mesh, stale_backends=StaleBackends("drop_after", 30)))
+    own = next(each for each in told(topology, (), CATALOG) if each.contract.id == "C5")
+    judgement = replace(own.contract.judgements[0], later="options.margin + mesh.drop_after - 50")
+    homes = {
+        name: replace(placed, options={"margin": margin})
+        for margin, (name, placed) in enumerate(own.homes.items(), start=20)
+    }
+    when = (
+        'component == "mesh" and away == "app1" and cluster.role == "app" and mesh.kind == "cilium" '
+        "and options.margin > 0"
+    )
+    contract = replace(own.contract, when=when, judgements=(judgement,))
+    cases, skipped = bind(
+        topology, [replace(own, contract=contract, homes=homes)], Away("app1", "mesh"), addons=()
+    )
+    assert {case.cluster: case.judgements[0].after for case in cases} == {"app1": 1, "app2": 2}
+    assert [each.cluster for each in skipped] == ["mgmt"]
+
+
+@pytest.mark.parametrize(
+    ("later", "why"),
+    [
+        ("mesh.stale_backends", "mesh.stale_backends is no number"),
+        ("options.word + 1", "options.word + 1 cannot be made out: "),
+        ("1 / mesh.drop_after", "1 / mesh.drop_after cannot be made out: division by zero"),
+    ],
+)
+def test_a_time_that_is_none_in_this_lab_is_refused(later: str, why: str) -> None:
+    topology = labs.topology("pair")
+    own = next(each for each in told(topology, (), CATALOG) if each.contract.id == "C5")
+    contract = replace(own.contract, judgements=(replace(own.contract.judgements[0], later=later),))
+    with pytest.raises(InputError) as refused:
+        bind(topology, [replace(own, contract=contract)], Away("west"), addons=())
+    assert refused.value.brief.startswith(f"C5: after of a judgement is no time in this lab: {why}")
+    assert refused.value.remedy == "Correct it."
 
 
 def test_flows_lead_to_every_cluster_that_is_left() -> None:
@@ -67,7 +153,8 @@ def test_what_needs_a_second_cluster_is_not_asked_where_there_is_none() -> None:
 
 def test_a_small_lab_says_what_it_has_not() -> None:
     cases, skipped = bound("hub-spoke-small", Away("mgmt"))
-    assert set(on(cases)) == {"C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6"}
+    judged = {"C1", "C2", "C3", "C3-delete", "C4", "C4-far", "C5", "C5-any-backend", "C6"}
+    assert set(on(cases)) == judged
     assert {each.contract.id: each.reason for each in skipped}["C7"] == "the lab has no argocd"
 
 
@@ -106,6 +193,7 @@ def test_a_contract_takes_its_controls_along() -> None:
     topology, placed = lab("pair")
     known = told(topology, placed, CATALOG)
     assert [each.contract.id for each in choose(known, ["C5"])] == ["C5", "C5-any-backend"]
+    assert [each.contract.id for each in choose(known, ["C5-dropped"])] == ["C5-dropped"]
 
 
 def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
@@ -114,6 +202,6 @@ def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
         choose(told(topology, placed, CATALOG), ["C5-any-backed"])
     assert refused.value.brief == "there is no contract 'C5-any-backed'"
     assert refused.value.remedy == (
-        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C5, '
-        "C5-any-backend, C6, C6-ten-tries and C7."
+        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C4-far, C5, '
+        "C5-any-backend, C5-dropped, C5-own-api, C5-preferred and 3 more."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -36,6 +37,11 @@ class World:
         self.dies, self.returns, self.undoes = True, True, True
         self.asked = float("inf")
         self.on_halt: Callable[[], None] = lambda: None
+        self.on_undo: Callable[[], None] = lambda: None
+
+    def come_back(self) -> None:
+        self.done.append("came back")
+        self.answers = True
 
 
 class Hand:
@@ -57,6 +63,7 @@ class Hand:
         if not self.world.undoes:
             raise ProvisionError("the node does not start")
         self.world.answers = self.world.returns
+        self.world.on_undo()
 
 
 class Samples:
@@ -195,6 +202,26 @@ def test_ctrl_c_undoes_it(tmp_path: Path, world: World) -> None:
     assert told(history, "note", "code") == ["interrupted"]
     assert world.done.count("undo") == 1
     assert world.answers
+
+
+def test_what_is_left_on_the_target_is_removed_once_it_answers_again(tmp_path: Path, world: World) -> None:
+    """Interrupted, nothing else waits for it: a cluster that was killed takes its time to come back."""
+    cancelled = Event()
+    world.on_halt = cancelled.set
+    world.returns = False
+    world.on_undo = lambda: threading.Timer(0.2, world.come_back).start()
+    conduct(tmp_path, cancelled=cancelled)
+    assert world.done.index("undo") < world.done.index("came back") < world.done.index("clean up")
+    assert world.done[-3:] == ["take away"] * 3
+
+
+def test_a_target_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Path, world: World) -> None:
+    cancelled = Event()
+    world.on_halt = cancelled.set
+    world.returns = False
+    conduct(tmp_path, cancelled=cancelled)
+    assert "came back" not in world.done
+    assert world.done[-4:] == ["clean up", *["take away"] * 3]
 
 
 def test_what_cannot_be_undone_is_an_error_and_a_note(tmp_path: Path, world: World) -> None:

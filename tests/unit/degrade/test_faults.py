@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lab.addons import catalog
 from lab.catalog.place import Placed, place
 from lab.degrade import faults, probers
 from lab.degrade.faults import Fault, Hand, owed
+from lab.degrade.told import of_mesh
 from lab.errors import HostError, InputError, ProvisionError
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import from_environment
@@ -154,6 +156,21 @@ def test_what_cannot_be_undone_stays_owed(workspace: Workspace, nodes: Nodes) ->
         ),
         ("mgmt", "component", "there is no addon 'mgmt' in the lab", "Name one with --target: "),
         ("", "component", "a component fault needs an addon", "Name one with --target: "),
+        (
+            "app3/promtail",
+            "component",
+            "there is no cluster 'app3' in hub-spoke",
+            'Did you mean "app2"? There are mgmt, app1, app2.',
+        ),
+        (
+            "mgmt/vaults",
+            "component",
+            "there is no addon 'vaults' on mgmt",
+            'Did you mean "vault"? Name one with --target: ',
+        ),
+        ("app1/vault", "component", "there is no addon 'vault' on app1", "Name one with --target: "),
+        ("app1/", "component", "a component fault needs an addon", "Name one with --target: "),
+        ("/vault", "component", "there is no cluster '' in hub-spoke", "There are mgmt, app1, app2."),
     ],
 )
 def test_a_target_that_is_not_there(
@@ -168,6 +185,40 @@ def test_a_target_that_is_not_there(
 def test_unless_it_is_named_the_hub_goes_and_in_a_lab_of_equals_the_last(tmp_path: Path) -> None:
     assert faults.target(labs.topology("hub-spoke"), "", "kill", ())[0] == "mgmt"
     assert faults.target(labs.topology("pair"), "", "kill", ())[0] == "west"
+
+
+def test_an_addon_of_several_clusters_is_the_hubs_or_that_of_a_cluster_that_is_named(
+    workspace: Workspace,
+) -> None:
+    def found(word: str) -> str:
+        there = (*of_mesh(workspace.topology), *placed(workspace))
+        cluster, component = faults.target(workspace.topology, word, "component", there)
+        assert component is not None
+        assert (component.cluster, component.addon.name) == (cluster, word.rpartition("/")[2])
+        return cluster
+
+    assert [found(f"{name}mesh") for name in ("", "mgmt/", "app1/")] == ["mgmt", "mgmt", "app1"]
+    # Where the hub has none of it, the last has.
+    assert [found(f"{name}promtail") for name in ("", "app1/")] == ["app2", "app1"]
+
+
+def test_the_meshs_api_server_of_one_cluster_is_scaled_away(
+    workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api()
+    monkeypatch.setitem(workspace.__dict__, "kubes", {"app1": api})
+    there = of_mesh(workspace.topology)
+    cluster, component = faults.target(workspace.topology, "app1/mesh", "component", there)
+    fault = Hand(workspace).inject(Fault("component", cluster, "r1", "mesh"), component)
+    assert fault.target == "app1/mesh"
+    assert api.replicas == {"/apis/apps/v1/namespaces/kube-system/deployments/clustermesh-apiserver": 0}
+    Hand(workspace).undo(fault)
+    assert set(api.replicas.values()) == {2}
+
+
+def test_a_lab_without_a_mesh_has_none_to_take_away(tmp_path: Path) -> None:
+    topology = labs.topology("pair")
+    assert of_mesh(replace(topology, mesh=replace(topology.mesh, kind="none"))) == ()
 
 
 def test_a_fault_that_nobody_knows_is_refused_with_the_nearest() -> None:

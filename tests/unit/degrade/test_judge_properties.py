@@ -78,6 +78,8 @@ def made(seed: random.Random, *, calm: bool = False) -> list[dict[str, Any]]:
         {"rule": "answers", "of": "inside"},
         {"rule": "answers", "of": "inside", "lost": 3},
         {"rule": "answers", "of": "inside", "phases": ["hold"]},
+        {"rule": "answers", "of": "inside", "phases": ["hold"], "after": 3},
+        {"rule": "answers", "of": "secret", "phases": ["hold", "settle"], "after": 2},
         {"rule": "answers", "of": "secret"},
         {"rule": "same", "of": "secret"},
         {"rule": "returns", "of": "hub", "within": 3},
@@ -203,6 +205,31 @@ def test_one_lost_request_is_a_failure_whenever_it_was(number):
         assert word == "fail"
         assert reason.startswith("1 of "), reason
         assert "over new connections was lost (timed out)" in reason
+
+
+@pytest.mark.parametrize("number", SEEDS)
+def test_a_lost_request_is_a_failure_from_the_moment_on_that_counts(number):
+    seed = random.Random(number)
+    for _ in range(CASES):
+        records = made(seed, calm=True)
+        spans = {each["phase"]: each["mono"] for each in records if each["kind"] == "phase"}
+        start, end = spans["hold"], spans["recover"]
+        after = seed.choice([0.5, 2.0, 4.0])
+        records[0]["cases"][0]["judgements"] = [
+            {"rule": "answers", "of": "inside", "phases": ["hold"], "after": after}
+        ]
+        assert words(records) == [("pass", "")]
+        at = seed.choice([start + after, start + after - 0.001, end - 0.001, seed.uniform(START, end + 5)])
+        batches = [each for each in records if each["kind"] == "batch" and each["id"].endswith("/new")]
+        batch = next(each for each in reversed(batches) if each["mono"] <= at)
+        index = seed.randrange(len(batch["at"]))
+        batch["at"][index] = (at - batch["mono"]) * 1000
+        batch["ms"][index] = None
+        moment = batch["mono"] + batch["at"][index] / 1000
+
+        ((word, _),) = words(stirred(seed, records))
+
+        assert word == ("fail" if start + after <= moment < end else "pass")
 
 
 @pytest.mark.parametrize("number", SEEDS)

@@ -82,6 +82,71 @@ def test_only_the_phases_that_are_judged_count():
     assert second.measured["sync_2"]["requests"] == 12
 
 
+def test_what_began_before_it_counts_says_nothing():
+    run = Run()
+    run.flow("anywhere", every=0.5, fails=between(22, 42))
+    run.judged("answers", "anywhere", phases=["hold"])
+    run.judged("answers", "anywhere", phases=["hold"], after=20)
+    run.judged("answers", "anywhere", phases=["hold"], after=19.5)
+    run.judged("answers", "anywhere", phases=["hold"], after=20, least=81)
+
+    whole, late, early, many = run.verdict().findings
+
+    assert whole.ok is False
+    assert (late.ok, late.seen) == (
+        True,
+        "none of 160 requests in 2 flows was lost; what counts begins after 20 s of hold",
+    )
+    assert late.measured["anywhere_new_2"]["requests"] == 80
+    assert early.ok is False
+    assert early.seen == (
+        '1 of 81 requests of "anywhere" on app1 over new connections was lost (timed out), the longest '
+        "outage 20 s (and 1 more like it); what counts begins after 20 s of hold"
+    )
+    assert many.ok is None
+
+
+def test_a_stretch_of_phases_has_one_beginning_that_does_not_count():
+    run = Run()
+    run.series("sync", every=1, fails=between(20, 84))
+    run.judged("answers", "sync", phases=["hold", "recover"], after=62)
+    run.judged("answers", "sync", phases=["hold", "settle"], after=10)
+
+    after_hold, apart = run.verdict().findings
+
+    assert (after_hold.ok, after_hold.measured["sync"]["requests"]) == (True, 8)
+    assert apart.ok is False
+
+
+def test_an_outage_that_ended_too_early_says_nothing():
+    run = Run(hold=60)
+    run.flow("anywhere", every=0.5)
+    run.judged("answers", "anywhere", phases=["hold"], after=90)
+
+    assert run.told() == (
+        "inconclusive",
+        "hold lasted 60 s (and 1 more like it); what counts begins after 90 s of hold",
+    )
+
+
+def test_only_of_what_counts_something_must_be_known():
+    run = Run()
+    run.series("sync", every=1, offset=42)
+    run.judged("answers", "sync", phases=["hold"], after=20)
+    assert run.told() == ("pass", "")
+
+    late = Run()
+    late.series("sync", every=1, offset=46)
+    late.judged("answers", "sync", phases=["hold"], after=20)
+    assert late.told() == (
+        "inconclusive",
+        (
+            'only 91 % of what counts of hold is covered by samples of "sync" on app1; '
+            "what counts begins after 20 s of hold"
+        ),
+    )
+
+
 def test_too_few_samples_say_nothing_unless_they_fail():
     run = Run()
     run.series("sync")

@@ -46,7 +46,8 @@ class History(history_module.History):
 
 def judgement(rule: str, says: str, **fields: Any) -> dict[str, Any]:
     """A judgement as a header has it."""
-    empty = {"of": "", "phases": [], "lost": 0, "least": 1, "within": 0, "expression": "", "proof": False}
+    numbers = {"lost": 0, "least": 1, "after": 0, "within": 0}
+    empty = {"of": "", "phases": [], **numbers, "expression": "", "proof": False}
     return {"rule": rule, "says": says, **empty, **fields}
 
 

@@ -87,6 +87,15 @@ def test_a_failure_is_held_against_it_only_where_a_claim_says_so():
     assert found.states[412] == OK
 
 
+def test_what_fails_before_it_counts_is_not_held_against_it():
+    answers = made.judgement("answers", "it answers", of="thing", phases=["hold"], after=60)
+    samples = regular([(1120, 1126), (1200, 1206)])
+
+    found = lane(history(samples, answers))
+
+    assert [(each.start, each.state) for each in found.outages] == [(1120, APART), (1200, LOST)]
+
+
 @pytest.mark.parametrize("rule", ["silent", "returns", "same"])
 def test_other_rules_let_it_fail(rule):
     found = lane(history(regular([(1110, 1300)]), made.judgement(rule, "so it is", of="thing")))
