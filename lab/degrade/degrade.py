@@ -16,7 +16,6 @@ from lab.addons import catalog
 from lab.catalog.place import Placed
 from lab.clients import docker
 from lab.degrade import faults
-from lab.degrade.cases import Away, Case, Skipped, bind, choose
 from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
 from lab.degrade.history import read
@@ -25,6 +24,7 @@ from lab.degrade.prober import boot_id
 from lab.degrade.profiles import Profile, profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.report.write import write_all
+from lab.degrade.scope import Away, Case, Skipped, bind, choose
 from lab.degrade.told import told
 from lab.degrade.verdict import Verdict
 from lab.engine.signals import asked_to_end

@@ -15,12 +15,12 @@ from lab.catalog.words import LabView
 from lab.clients.kube import Kube
 from lab.clients.wait import TimedOut, wait_until
 from lab.degrade import probers
-from lab.degrade.cases import DOMAIN, Case
 from lab.degrade.faults import Fault, Hand
 from lab.degrade.probers import Listener, Route
 from lab.degrade.profiles import Profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.sampler import Sampler
+from lab.degrade.scope import DOMAIN, Case
 from lab.errors import Interrupted, LabError
 from lab.workspace import Workspace
 

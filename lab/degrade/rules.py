@@ -18,8 +18,8 @@ from jinja2 import TemplateSyntaxError
 from lab import redact
 from lab.catalog.contract import PHASES, Judgement, Phase, Rule
 from lab.degrade import expression
-from lab.degrade.case import Case
 from lab.degrade.history import History, Sample
+from lab.degrade.observed import Observed
 from lab.degrade.verdict import Finding
 from lab.degrade.watched import Watched
 from lab.document.position import listed, shorten
@@ -41,7 +41,7 @@ class _Seen:
     weight: int = 0
 
 
-def find(case: Case, judgement: Judgement) -> Finding:
+def find(case: Observed, judgement: Judgement) -> Finding:
     """Return what was seen of a judgement, and whether it is so."""
     seen = _RULES[judgement.rule](case, judgement)
     return Finding(
@@ -49,7 +49,7 @@ def find(case: Case, judgement: Judgement) -> Finding:
     )
 
 
-def _answers(case: Case, judgement: Judgement) -> _Seen:
+def _answers(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _answers_one, _all_answered)
 
 
@@ -116,7 +116,7 @@ def _errors(failures: Sequence[Sample]) -> str:
     return listed(errors, most=1)
 
 
-def _silent(case: Case, judgement: Judgement) -> _Seen:
+def _silent(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _silent_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -134,7 +134,7 @@ def _silent_one(history: History, judgement: Judgement, watched: Watched) -> _Se
     return _Seen(len(failures) >= SILENT * len(samples), text, measured)
 
 
-def _same(case: Case, judgement: Judgement) -> _Seen:
+def _same(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _same_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -163,7 +163,7 @@ def _same_one(history: History, judgement: Judgement, watched: Watched) -> _Seen
     return _Seen(True, f"{watched.title} had one value in {len(samples)} samples, {shorten(value)}", measured)
 
 
-def _returns(case: Case, judgement: Judgement) -> _Seen:
+def _returns(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _returns_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -200,7 +200,7 @@ def _returns_one(history: History, judgement: Judgement, watched: Watched) -> _S
     return _Seen(took <= judgement.within, back_text, measured)
 
 
-def _holds(case: Case, judgement: Judgement) -> _Seen:
+def _holds(case: Observed, judgement: Judgement) -> _Seen:
     try:
         paths = expression.mentioned(judgement.expression)
         flows = {path[1]: case.by_manner(path[1]) for path in paths if path[0] == "flows"}
@@ -224,7 +224,7 @@ def _holds(case: Case, judgement: Judgement) -> _Seen:
     return _Seen(ok, "; ".join([*seen, *([trouble] if trouble else [])]) or judgement.expression, measured)
 
 
-def _doubt_about(case: Case, path: expression.Path) -> str:
+def _doubt_about(case: Observed, path: expression.Path) -> str:
     """Why nothing can be said of what an expression mentions: no such phase, or too little known of it."""
     name, phase = expression.asked(path)
     if phase and phase not in case.history.spans:
@@ -234,12 +234,12 @@ def _doubt_about(case: Case, path: expression.Path) -> str:
     return next((text for each in case.of(name) if (text := each.too_little([phase]))), "")
 
 
-def _worth(case: Case, id: str) -> Any:
+def _worth(case: Observed, id: str) -> Any:
     done = case.acts[id]
     return round(done.seconds, 1) if done.value is None else done.value
 
 
-def _act(case: Case, id: str) -> str:
+def _act(case: Observed, id: str) -> str:
     done = case.acts[id]
     text = f"{id} {'was done' if done.ok else 'failed'} after {_seconds(done.seconds)}"
     if done.error:
@@ -247,7 +247,7 @@ def _act(case: Case, id: str) -> str:
     return text if done.value is None else f"{text}, its value {shorten(_canonical(done.value))}"
 
 
-_RULES: Final[Mapping[Rule, Callable[[Case, Judgement], _Seen]]] = {
+_RULES: Final[Mapping[Rule, Callable[[Observed, Judgement], _Seen]]] = {
     "answers": _answers,
     "silent": _silent,
     "same": _same,
@@ -257,7 +257,7 @@ _RULES: Final[Mapping[Rule, Callable[[Case, Judgement], _Seen]]] = {
 
 
 def _of_each(
-    case: Case,
+    case: Observed,
     judgement: Judgement,
     one: Callable[[History, Judgement, Watched], _Seen],
     well: Callable[[Sequence[_Seen]], str],

@@ -18,9 +18,9 @@ from typing import Any
 from lab.catalog.contract import Act, Phase, Series
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
-from lab.degrade.cases import Case
 from lab.degrade.probers import REQUEST_TIMEOUT_S, Listener
 from lab.degrade.recorder import Recorder
+from lab.degrade.scope import Case
 from lab.errors import LabError
 from lab.platform.check import nonce
 from lab.platform.steps import Applied, Attempted, Doer
