@@ -107,7 +107,7 @@ class Experiment:
         # Before anything is timed: what is sampled may be what they make.
         self._acts += self._sampler.act("baseline", started=time.monotonic())
         self._finish_acts()
-        if failed := [f"{name}: {done.evidence}" for name, done in self._sampler.acts.items() if not done.ok]:
+        if failed := [f"{name}: {done.why}" for name, done in self._sampler.acts.items() if not done.ok]:
             self._unclean("; ".join(failed))
         try:
             self._wait("all is well", self._unwell, timeout=_CLEAN_S)

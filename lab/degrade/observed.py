@@ -20,7 +20,10 @@ _OVER: Final[Mapping[Manner, str]] = {"new": "over new connections", "kept": "ov
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """What was seen of a contract on one cluster. ``flows`` are by id and manner; ``acts`` were done."""
+    """What was seen of a contract on one cluster. ``flows`` are by id and manner; ``acts`` were done.
+
+    ``summaries`` are those of acts, by id.
+    """
 
     history: History
     contract: str
@@ -29,6 +32,7 @@ class Observed:
     series: Mapping[str, Watched]
     flows: Mapping[str, Mapping[Manner, Watched]]
     acts: Mapping[str, Done]
+    summaries: Mapping[str, str]
 
     def of(self, name: str) -> list[Watched]:
         """What a judgement of ``name`` is about: a series, or each flow of that name in each manner.
@@ -63,6 +67,7 @@ def observed(history: History, entry: Mapping[str, Any]) -> Observed:
             for name in entry["flows"]
         },
         acts=acts,
+        summaries={name: about["summary"] for name, about in entry["acts"].items()},
     )
 
 

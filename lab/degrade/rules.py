@@ -17,6 +17,7 @@ from jinja2 import TemplateSyntaxError
 
 from lab import redact
 from lab.catalog.contract import PHASES, Judgement, Phase, Rule
+from lab.catalog.words import value_at
 from lab.degrade import expression
 from lab.degrade.history import History, Sample
 from lab.degrade.observed import Observed
@@ -32,20 +33,27 @@ SILENT: Final = 0.9
 class _Seen:
     """Whether it is so (None: it cannot be told), a sentence on what was seen, and figures.
 
-    Of several that are not so, the one with the greatest ``weight`` is told.
+    ``evidence`` is all of it, where that is more than a sentence. Of several that are not so, the one with
+    the greatest ``weight`` is told.
     """
 
     ok: bool | None
     text: str
     measured: Mapping[str, Any] = field(default_factory=dict)
     weight: int = 0
+    evidence: str = ""
 
 
 def find(case: Observed, judgement: Judgement) -> Finding:
     """Return what was seen of a judgement, and whether it is so."""
     seen = _RULES[judgement.rule](case, judgement)
     return Finding(
-        says=judgement.says, ok=seen.ok, proof=judgement.proof, seen=seen.text, measured=seen.measured
+        says=judgement.says,
+        ok=seen.ok,
+        proof=judgement.proof,
+        seen=seen.text,
+        evidence=seen.evidence,
+        measured=seen.measured,
     )
 
 
@@ -210,18 +218,21 @@ def _holds(case: Observed, judgement: Judgement) -> _Seen:
         return _Seen(None, f"its expression cannot be read: {error.message}")
     acts = list(dict.fromkeys(path[1] for path in paths if path[0] == "acts"))
     measured = {name: _worth(case, name) for name in acts if name in case.acts}
-    never = [name for name in acts if name not in case.acts]
+    never = [_named(case, name) for name in acts if name not in case.acts]
     doubt = f"{listed(never)} never ran" if never and not ok else ""
     for path in paths:
         doubt = doubt or _doubt_about(case, path)
     if doubt:
         return _Seen(None, doubt, measured)
-    seen = [_act(case, name) for name in acts if name in case.acts]
+    rest = []
     for path in paths:
-        there, value = expression.value_at(known, path)
+        there, value = value_at(known, path)
         if path[0] != "acts" and there:
-            seen.append(f"{'.'.join(path)} is {shorten(_canonical(value))}")
-    return _Seen(ok, "; ".join([*seen, *([trouble] if trouble else [])]) or judgement.expression, measured)
+            rest.append(f"{'.'.join(path)} is {_figure(value)}")
+    rest += [trouble] if trouble else []
+    done = [name for name in acts if name in case.acts]
+    text = "; ".join([*(_act(case, name, paths) for name in done), *rest]) or judgement.expression
+    return _Seen(ok, text, measured, evidence="; ".join([*(_whole(case, name) for name in done), *rest]))
 
 
 def _doubt_about(case: Observed, path: expression.Path) -> str:
@@ -239,12 +250,33 @@ def _worth(case: Observed, id: str) -> Any:
     return round(done.seconds, 1) if done.value is None else done.value
 
 
-def _act(case: Observed, id: str) -> str:
+def _named(case: Observed, id: str) -> str:
+    """What sentences call an act."""
+    return f'"{case.summaries.get(id) or id}"'
+
+
+def _act(case: Observed, id: str, paths: Sequence[expression.Path]) -> str:
+    """What came of an act, as far as ``paths`` ask for it: values in it, or else whether it was done."""
+    done, took = case.acts[id], f"after {_seconds(case.acts[id].seconds)}"
+    mine = [path[2:] for path in paths if path[:2] == ("acts", id)]
+    values = []
+    for path in mine:
+        there, value = value_at({"value": done.value}, path)
+        if there:
+            values.append(f"{'.'.join(path[1:]) or 'its value'} is {_figure(value)}")
+    if values and all(path[:1] in (("value",), ("seconds",)) for path in mine):
+        return f"{_named(case, id)}: {', '.join(values)} {took}"
+    how = f"was done {took}" if done.ok else ": ".join(filter(None, (f"failed {took}", done.why)))
+    return ", ".join([f"{_named(case, id)} {how}", *values])
+
+
+def _whole(case: Observed, id: str) -> str:
+    """The same with all that was recorded."""
     done = case.acts[id]
     text = f"{id} {'was done' if done.ok else 'failed'} after {_seconds(done.seconds)}"
     if done.error:
-        text += f" ({shorten(done.error, most=120)})"
-    return text if done.value is None else f"{text}, its value {shorten(_canonical(done.value))}"
+        text += f" ({done.error})"
+    return text if done.value is None else f"{text}, its value {_canonical(done.value)}"
 
 
 _RULES: Final[Mapping[Rule, Callable[[Observed, Judgement], _Seen]]] = {
@@ -294,6 +326,11 @@ def _when(history: History, moment: float) -> str:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _figure(value: Any) -> str:
+    """A value in a sentence."""
+    return shorten(_canonical(round(value, 3) if isinstance(value, float) else value))
 
 
 def _apart(one: str, other: str) -> tuple[str, str]:

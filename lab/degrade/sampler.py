@@ -149,18 +149,8 @@ class Sampler:
             self._stop.wait(max(0.0, mono + every - time.monotonic()))
 
     def _sampled(self, name: str, mono: float, wall: float, done: Attempted) -> None:
-        error = "" if done.ok else done.evidence
-        self.latest[name] = Latest(done.ok, mono, error)
-        self.recorder.write(
-            "sample",
-            id=name,
-            mono=mono,
-            wall=wall,
-            ok=done.ok,
-            seconds=done.seconds,
-            value=done.value,
-            error=error,
-        )
+        self.latest[name] = Latest(done.ok, mono, "" if done.ok else done.seen or done.evidence)
+        self.recorder.write("sample", id=name, mono=mono, wall=wall, **_came_of(done))
 
     def _act(self, case: Case, act: Act, started: float) -> None:
         if self._stop.wait(max(0.0, started + act.after - time.monotonic())):
@@ -177,17 +167,7 @@ class Sampler:
         )
         name = f"{case.id}/{act.id}"
         self.acts[name] = done
-        self.recorder.write(
-            "act",
-            id=name,
-            phase=act.during,
-            mono=mono,
-            wall=wall,
-            ok=done.ok,
-            seconds=done.seconds,
-            value=done.value,
-            error="" if done.ok else done.evidence,
-        )
+        self.recorder.write("act", id=name, phase=act.during, mono=mono, wall=wall, **_came_of(done))
 
     def _words(self, case: Case) -> dict[str, Any]:
         """What texts of a case know besides: ``acts`` are those that are done."""
@@ -226,3 +206,11 @@ class Sampler:
     def _doer(self, timeout: float) -> Doer:
         kubes = {name: Kube(kube.kubeconfig, timeout=timeout) for name, kube in self.kubes.items()}
         return Doer(self.view, kubes, self._stop)
+
+
+def _came_of(done: Attempted) -> dict[str, Any]:
+    """What a history says of steps that were done: all of the evidence, and what a person is shown of it."""
+    record = {"ok": done.ok, "seconds": done.seconds, "value": done.value}
+    if done.ok:
+        return {**record, "error": ""}
+    return {**record, "error": done.evidence, "expected": done.expected, "seen": done.seen}

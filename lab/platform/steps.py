@@ -16,7 +16,8 @@ from jinja2 import UndefinedError
 from lab.catalog.addon import Step
 from lab.catalog.place import Placed
 from lab.catalog.render import render_template
-from lab.catalog.words import LabView, Words
+from lab.catalog.templates import mentioned
+from lab.catalog.words import LabView, Words, value_at
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Refused, Unreachable
 from lab.document.scalars import Unfit
@@ -31,6 +32,12 @@ _SHORTEST_S = 5.0
 _SHOWN = 300
 """Characters of an answer that are evidence enough."""
 
+_TOLD = 160
+"""Characters of an answer that a person is shown; of one value in it, of what was expected."""
+
+_TOLD_VALUE = 60
+_TOLD_CONDITION = 120
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,24 +47,50 @@ class Outcome:
     result: Any
 
     def __str__(self) -> str:
-        text = self.result if isinstance(self.result, str) else json.dumps(self.result)
-        # For a terminal, whatever a program has answered.
-        short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
-        shown = short if len(short) <= _SHOWN else f"{short[:_SHOWN]}..."
+        shown = _shown(self.result, _SHOWN)
         return f"{self.status} {shown}" if self.status else shown
+
+    def told(self, condition: str) -> str:
+        """What of it ``condition`` speaks of; where that is not there, how the answer begins."""
+        known = {"status": self.status, "result": self.result}
+        seen, is_whole = [], self.status >= 400
+        for path in mentioned(condition) if condition else (("status",),):
+            there, value = value_at(known, path)
+            if path == ("status",):
+                seen.append(f"status {value}")
+            elif there and not isinstance(value, Mapping | list) and len(path) > 1:
+                seen.append(f"{_dotted(path)} is {_shown(value, _TOLD_VALUE)}")
+            elif path[0] == "result":
+                is_whole = True
+        text = ", ".join(seen)
+        if not is_whole and seen:
+            return text
+        gist = self.result
+        if isinstance(gist, Mapping) and gist.get("kind") == "Status" and gist.get("message"):
+            # How the API server refuses: the rest says the same again.
+            gist = gist["message"]
+        return ": ".join(filter(None, (text, _shown(gist, _TOLD))))
 
 
 @dataclass(frozen=True)
 class Attempted:
     """How steps went: whether all held, and what the last one saw, fit to be shown.
 
-    ``value`` is what was asked for of its outcome, if all held; JSON.
+    ``value`` is what was asked for of its outcome; JSON. Of one that did not hold, ``expected`` is what was,
+    and ``seen`` the part of the evidence that this speaks of: both short, for a person.
     """
 
     ok: bool
     evidence: str
     seconds: float
     value: Any = None
+    expected: str = ""
+    seen: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why they did not hold, shortly."""
+        return f"expected {self.expected}, saw {self.seen}" if self.expected else self.seen or self.evidence
 
 
 @dataclass(frozen=True)
@@ -110,7 +143,11 @@ class Doer:
             ok, evidence = False, " ".join(filter(None, (error.brief, error.details)))
         seconds = round(time.monotonic() - started, 3)
         redactor = Redactor(attempt.words.secrets)
-        return Attempted(ok, redactor.text(evidence), seconds, redactor.tree(seen))
+        evidence, seen = redactor.text(evidence), redactor.tree(seen)
+        if ok:
+            return Attempted(ok, evidence, seconds, seen)
+        told = redactor.text(attempt.told or _shown(evidence, _TOLD))
+        return Attempted(ok, evidence, seconds, seen, attempt.expected, told)
 
     def remove(self, applied: Applied) -> None:
         """Delete the objects of a template that was applied, if they are there. Raises what the API says."""
@@ -129,6 +166,10 @@ class _Attempt:
     deadline: float
     more: dict[str, Any]
     last: Outcome | None = None
+    expected: str = ""
+    told: str = ""
+    """What the step that did not hold expected, and what of its outcome that speaks of; else empty."""
+
     _applied: list[Applied] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -160,6 +201,7 @@ class _Attempt:
 
     def _step(self, step: Step) -> tuple[bool, str]:
         while True:
+            outcome = None
             try:
                 outcome = self.last = self._do(step)
                 ok = self._holds(step, outcome)
@@ -173,7 +215,20 @@ class _Attempt:
                 ok, seen = False, " ".join(filter(None, (error.brief, error.details)))
             again = bool(step.until) and not ok and time.monotonic() < self.deadline
             if not again or self.doer.cancelled.wait(_EVERY_S):
+                if not ok:
+                    self._tell(step, outcome, seen)
                 return ok, seen
+
+    def _tell(self, step: Step, outcome: Outcome | None, seen: str) -> None:
+        """Keep what a person is shown of a step that did not hold: ``seen``, if there was no outcome."""
+        condition = step.until or step.expect
+        self.expected = _shown(condition or "status < 400", _TOLD_CONDITION)
+        if outcome is None:
+            self.told = _shown(seen, _TOLD)
+        else:
+            # Before anything is cut off: of half a secret nobody knows that it is one.
+            known = Redactor(self.words.secrets).tree(outcome.result)
+            self.told = Outcome(outcome.status, known).told(condition)
 
     def _holds(self, step: Step, outcome: Outcome) -> bool:
         condition = step.until or step.expect
@@ -249,6 +304,18 @@ class _Attempt:
 def _asked(kube: Kube, method: str, path: str, headers: Mapping[str, str] | None, body: object) -> Outcome:
     status, text = kube.ask(method, quote(path, safe="/:?&=%,@+*~!$'();-._[]"), headers=headers, body=body)
     return Outcome(status, _parsed(text))
+
+
+def _shown(value: Any, most: int) -> str:
+    """A value on one line, for a terminal, whatever a program has answered; cut off with dots."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+    return short if len(short) <= most else f"{short[:most]}..."
+
+
+def _dotted(path: Sequence[str]) -> str:
+    """A path as people write it: ``result.conditions[0].status``."""
+    return "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path).removeprefix(".")
 
 
 def _parsed(text: str) -> Any:

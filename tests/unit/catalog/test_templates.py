@@ -78,7 +78,7 @@ def test_a_text_compiles_or_says_why() -> None:
         ("acts.refresh.ok", {("acts", "refresh"), ("acts", "refresh", "ok")}),
         ("not a['b-c'].d or a['b-c'].e > 1", {("a", "b-c"), ("a", "b-c", "d"), ("a", "b-c", "e")}),
         ("a[b.c].d | default(e.f)", {("b", "c"), ("e", "f")}),
-        ("a[0].b", set()),
+        ("a[0].b", {("a", "0"), ("a", "0", "b")}),
         ("f(a).b", set()),
         ("a", set()),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from threading import Event
@@ -9,8 +10,10 @@ from typing import cast
 
 import pytest
 
+from lab.catalog.words import secret
 from lab.clients.kube import Kube
 from lab.platform.check import Runner, Subject
+from lab.platform.steps import Attempted, Doer
 from lab.result import CheckResult
 from tests.unit.catalog.addons import CONFIG, view, write
 from tests.unit.platform.cluster import FakeKube
@@ -32,6 +35,12 @@ class Lab:
         kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
         subject = Subject(self.placed, self.placed.addon.checks[0], "a")
         return Runner(self.view, kubes, Event()).run(subject)
+
+    def attempt(self) -> Attempted:
+        """The same steps, as a contract's act has them done."""
+        kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
+        steps = self.placed.addon.checks[0].steps
+        return Doer(self.view, kubes, Event()).do(self.placed, steps, cluster="a", timeout=2)
 
 
 def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
@@ -91,6 +100,58 @@ def test_without_a_condition_the_status_decides(tmp_path: Path, status: int, ok:
     lab = Lab(tmp_path, '[{get: {path: "/?q=1"}}]')
     lab.kubes["a"].answers = {"/?q=1": [(status, "{}")]}
     assert lab.run().ok is ok
+
+
+STATUS = '{"kind": "Status", "metadata": {}, "message": "secrets \\"word\\" not found", "code": 404}'
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer", "expected", "seen"),
+    [
+        ("status == 200", (404, STATUS), "status == 200", 'status 404: secrets "word" not found'),
+        (
+            "status == 200 and result.data.word == 'x'",
+            (404, STATUS),
+            "status == 200 and result.data.word == 'x'",
+            'status 404: secrets "word" not found',
+        ),
+        ("", (404, STATUS), "status < 400", 'status 404: secrets "word" not found'),
+        ("status == 201", (200, "fine"), "status == 201", "status 200"),
+        (
+            "result.missing == 0",
+            (200, '{"missing": 520, "first": [7, 8]}'),
+            "result.missing == 0",
+            "result.missing is 520",
+        ),
+        (
+            "result.items[0].ready == 'True'",
+            (200, '{"items": [{"ready": "False"}], "more": 1}'),
+            "result.items[0].ready == 'True'",
+            "result.items[0].ready is False",
+        ),
+        ("'ok' in result", (200, "x" * 200), "'ok' in result", "x" * 160 + "..."),
+    ],
+)
+def test_what_did_not_hold_is_told_shortly(
+    tmp_path: Path, condition: str, answer: tuple[int, str], expected: str, seen: str
+) -> None:
+    said = f", expect: {json.dumps(condition)}" if condition else ""
+    lab = Lab(tmp_path, f'[{{get: {{path: "/?q=1"}}{said}}}]')
+    lab.kubes["a"].answers = {"/?q=1": [answer]}
+    done = lab.attempt()
+    assert (done.ok, done.expected, done.seen) == (False, expected, seen)
+    assert done.why == f"expected {expected}, saw {seen}"
+
+
+def test_half_of_a_secret_is_not_told_either(tmp_path: Path) -> None:
+    lab = Lab(
+        tmp_path,
+        '[{request: {service: web, port: 8080, path: "/?q=1", body: {t: "{{ secret(\'t\') }}"}}, '
+        "expect: \"'ok' in result\"}]",
+    )
+    word = secret(lab.view.seed, "x", "t")
+    lab.kubes["a"].answers = {PATH: [(200, "." * 140 + " " + word)]}
+    assert word[:8] not in lab.attempt().seen
 
 
 def test_what_was_applied_is_gone_afterwards(tmp_path: Path) -> None:
