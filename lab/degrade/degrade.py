@@ -79,7 +79,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
         folder = _folder(settings, f"{kind}-{away.component or cluster}")
         fault = Fault(kind, cluster, folder.name, away.component)
         return folder, _experiment(
-            workspace, installed, cases, skipped, fault, component, wanted, folder=folder, say=say
+            workspace, installed, cases, skipped, fault, component, wanted, request, folder=folder, say=say
         )
 
 
@@ -105,6 +105,7 @@ def _experiment(
     fault: Fault,
     component: Placed | None,
     wanted: Profile,
+    request: Request,
     *,
     folder: Path,
     say: Callable[[str], None],
@@ -117,6 +118,7 @@ def _experiment(
         run=folder.name,
         lab=workspace.lab,
         topology=workspace.topology.declared_name,
+        asked_for={"topology": request.topology, "contract": ",".join(request.contracts)},
         fault=fault.kind,
         target=fault.target,
         profile={
