@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -16,6 +16,7 @@ from lab.clients.kube import Kube
 from lab.clients.wait import TimedOut, wait_until
 from lab.degrade import probers
 from lab.degrade.faults import Fault, Hand
+from lab.degrade.left import Left
 from lab.degrade.probers import Listener, Route
 from lab.degrade.profiles import Profile
 from lab.degrade.recorder import Recorder
@@ -29,6 +30,7 @@ _CLEAN_FOR_S = 3.0
 """How long all must have been well before the baseline begins, and how long that is waited for."""
 
 _SEEN_S = 90.0
+_ACTS_END_S = 20.0
 _WATCH_EVERY_S = 1.0
 _TELL_EVERY_S = 30.0
 
@@ -51,6 +53,7 @@ class Experiment:
     say: Callable[[str], None]
     cancelled: Event
     _sampler: Sampler = field(init=False)
+    _left: Left = field(init=False)
     _acts: list[Future[None]] = field(default_factory=list)
     _broken: bool = False
     _since: float = 0.0
@@ -63,7 +66,8 @@ class Experiment:
         """Make what samples."""
         # Letters first: what is all digits would be a number where it is read as YAML.
         word = f"run{hashlib.sha256(self.fault.run.encode()).hexdigest()[:10]}"
-        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder, word)
+        self._left = Left(self.workspace.folder)
+        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder, word, self._left)
 
     def run(self) -> None:
         """Do it. What went wrong with the experiment itself is a note in its history, for its judge.
@@ -71,8 +75,8 @@ class Experiment:
         Raises :class:`LabError` when what it needs in the clusters could not be set up, before anything is
         broken, and when the fault could not be undone.
         """
-        listeners = self._set_up()
         try:
+            listeners = self._set_up()
             try:
                 self._sampler.start(listeners)
                 self._sampler.watch_api(
@@ -90,8 +94,7 @@ class Experiment:
             self.recorder.write("phase", phase="end")
         finally:
             self._sampler.stop()
-            self._sampler.clean_up()
-            self._take_away()
+            self._clean_up()
 
     # ---- phases
 
@@ -285,6 +288,7 @@ class Experiment:
         """Set the probers of these clusters up, all at once."""
 
         def set_up(name: str) -> None:
+            self._left.add(name, [probers.ALL])
             probers.set_up(
                 self.workspace.topology,
                 name,
@@ -297,12 +301,12 @@ class Experiment:
         with ThreadPoolExecutor(max_workers=16) as pool:
             list(pool.map(set_up, routes))
 
-    def _take_away(self) -> None:
-        for kube in self._kubes.values():
-            try:
-                probers.take_away(kube, cancelled=Event())
-            except LabError as error:
-                self._note(f"the probers could not be removed: {error.brief}")
+    def _clean_up(self) -> None:
+        """Remove the probers and what acts have applied. What cannot be removed is a note."""
+        # An act that is under way may be about to apply something.
+        wait(self._acts, timeout=_ACTS_END_S)
+        for cluster, why in self._left.remove(self._kubes).items():
+            self._note(f"not everything could be removed from {cluster}: {why}")
 
     def _note(self, text: str, *, code: str = "") -> None:
         self.say(text)

@@ -18,12 +18,12 @@ from typing import Any
 from lab.catalog.contract import Act, Phase, Series
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
+from lab.degrade.left import Left
 from lab.degrade.probers import REQUEST_TIMEOUT_S, Listener
 from lab.degrade.recorder import Recorder
 from lab.degrade.scope import Case
-from lab.errors import LabError
 from lab.platform.check import nonce
-from lab.platform.steps import Applied, Attempted, Doer
+from lab.platform.steps import Attempted, Doer
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,9 @@ class Sampler:
     run: str
     """A word that only this experiment uses, for the texts of steps."""
 
+    left: Left
+    """Keeps what acts apply, which stays until the experiment ends."""
+
     latest: dict[str, Latest] = field(default_factory=dict)
     """By qualified id; written by the series' own thread."""
 
@@ -65,7 +68,6 @@ class Sampler:
 
     made: dict[str, int] = field(default_factory=dict)
     _started: int = field(default_factory=lambda: int(time.time()))
-    _left: list[Applied] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
@@ -163,7 +165,7 @@ class Sampler:
             timeout=act.timeout,
             more=self._words(case),
             value=act.value,
-            leave=self._left,
+            leave=True,
         )
         name = f"{case.id}/{act.id}"
         self.acts[name] = done
@@ -180,16 +182,6 @@ class Sampler:
             **nonce(),
         }
 
-    def clean_up(self) -> None:
-        """Remove what acts have applied, the last first. What cannot be removed is a note."""
-        doer = self._doer(15.0)
-        for each in reversed(self._left):
-            try:
-                doer.remove(each)
-            except LabError as error:
-                text = f"{each.template} could not be removed from {each.cluster}: {error.brief}"
-                self.recorder.write("note", text=text)
-
     def _listen(self) -> None:
         while not self._stop.wait(_LISTEN_EVERY_S):
             for listener in self._listeners:
@@ -205,7 +197,7 @@ class Sampler:
 
     def _doer(self, timeout: float) -> Doer:
         kubes = {name: Kube(kube.kubeconfig, timeout=timeout) for name, kube in self.kubes.items()}
-        return Doer(self.view, kubes, self._stop)
+        return Doer(self.view, kubes, self._stop, self.left)
 
 
 def _came_of(done: Attempted) -> dict[str, Any]:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from jinja2 import UndefinedError
 
 from lab.catalog.addon import Step
+from lab.catalog.objects import Object
 from lab.catalog.place import Placed
 from lab.catalog.render import render_template
 from lab.catalog.templates import mentioned
 from lab.catalog.words import LabView, Words, value_at
 from lab.clients.kube import Kube
-from lab.clients.kube_objects import Refused, Unreachable
+from lab.clients.kube_objects import Reference, Refused, Unreachable
 from lab.document.scalars import Unfit
 from lab.errors import InputError, LabError, ProvisionError, TemporaryError
 from lab.platform.record import references
@@ -93,23 +94,24 @@ class Attempted:
         return f"expected {self.expected}, saw {self.seen}" if self.expected else self.seen or self.evidence
 
 
-@dataclass(frozen=True)
-class Applied:
-    """A template that steps applied to a cluster, and all that says which objects these were."""
+class Ledger(Protocol):
+    """Where what steps apply is written down before it is there, until it is removed."""
 
-    placed: Placed
-    template: str
-    cluster: str
-    more: Mapping[str, Any]
+    def add(self, cluster: str, objects: Collection[Reference], /) -> None:
+        """Objects are about to be applied. Raises LabError where that cannot be written down."""
+
+    def forget(self, cluster: str, objects: Collection[Reference], /) -> None:
+        """They were removed."""
 
 
 @dataclass(frozen=True)
 class Doer:
-    """Does steps for one lab. ``kubes`` has the API of every cluster."""
+    """Does steps for one lab. ``kubes`` has the API of every cluster; ``ledger`` keeps what was applied."""
 
     lab: LabView
     kubes: Mapping[str, Kube]
     cancelled: Event
+    ledger: Ledger | None = None
 
     def do(
         self,
@@ -120,19 +122,19 @@ class Doer:
         timeout: float,
         more: Mapping[str, Any] | None = None,
         value: str = "",
-        leave: list[Applied] | None = None,
+        leave: bool = False,
     ) -> Attempted:
         """Do ``steps`` of an addon on ``cluster``, within ``timeout`` seconds; never raises a LabError.
 
         ``more`` is what their texts know besides, ``value`` an expression over the last outcome. With
-        ``leave`` what they applied stays, and is added there, for :meth:`remove`; else it is gone
-        afterwards, whatever came of it.
+        ``leave`` what they applied stays, and only the ledger knows; else it is gone afterwards, whatever
+        came of it.
         """
         started = time.monotonic()
         seen: Any = None
         attempt = _Attempt(self, placed, cluster, deadline=started + timeout, more=dict(more or {}))
         try:
-            with attempt.cleaned_up(leave):
+            with attempt.cleaned_up(leave=leave):
                 ok, evidence = attempt.all(steps)
             if value and attempt.last is not None:
                 known = {"status": attempt.last.status, "result": attempt.last.result}
@@ -149,12 +151,6 @@ class Doer:
         told = redactor.text(attempt.told or _shown(evidence, _TOLD))
         return Attempted(ok, evidence, seconds, seen, attempt.expected, told)
 
-    def remove(self, applied: Applied) -> None:
-        """Delete the objects of a template that was applied, if they are there. Raises what the API says."""
-        words = Words(applied.placed, self.lab, cluster=applied.cluster, more=applied.more)
-        for each in references(render_template(words, applied.template))[::-1]:
-            self.kubes[applied.cluster].remove(each)
-
 
 @dataclass
 class _Attempt:
@@ -170,7 +166,7 @@ class _Attempt:
     told: str = ""
     """What the step that did not hold expected, and what of its outcome that speaks of; else empty."""
 
-    _applied: list[Applied] = field(default_factory=list)
+    _applied: list[tuple[str, tuple[Reference, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Find the words that the steps' texts know."""
@@ -187,17 +183,24 @@ class _Attempt:
         return True, evidence
 
     @contextmanager
-    def cleaned_up(self, leave: list[Applied] | None) -> Iterator[None]:
-        """Remove afterwards what was applied, or have ``leave`` name it."""
+    def cleaned_up(self, *, leave: bool) -> Iterator[None]:
+        """Remove afterwards what was applied, unless it is to stay."""
         try:
             yield
         finally:
-            if leave is not None:
-                leave += self._applied
-            else:
-                for each in reversed(self._applied):
-                    with suppress(LabError):
-                        self.doer.remove(each)
+            for cluster, objects in () if leave else reversed(self._applied):
+                with suppress(LabError):
+                    self._remove(cluster, objects)
+                    if self.doer.ledger:
+                        self.doer.ledger.forget(cluster, objects)
+
+    def _remove(self, cluster: str, objects: Sequence[Reference]) -> None:
+        for each in reversed(objects):
+            self.doer.kubes[cluster].remove(each)
+
+    def _rendered(self, template: str, cluster: str) -> tuple[Object, ...]:
+        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
+        return render_template(words, template)
 
     def _step(self, step: Step) -> tuple[bool, str]:
         while True:
@@ -258,7 +261,7 @@ class _Attempt:
                     arguments["template"], cluster, dry_run=arguments["dry_run"], keep=arguments["keep"]
                 )
             case "delete":
-                self.doer.remove(Applied(self.placed, arguments["template"], cluster, self.more))
+                self._remove(cluster, references(self._rendered(arguments["template"], cluster)))
                 return Outcome(200, "removed")
             case "exec":
                 return self._execute(kube, arguments)
@@ -274,12 +277,14 @@ class _Attempt:
         raise InputError(f"there is no cluster or role {place!r} to ask")
 
     def _apply(self, template: str, cluster: str, *, dry_run: bool, keep: bool) -> Outcome:
-        this = Applied(self.placed, template, cluster, self.more)
+        objects = self._rendered(template, cluster)
+        this = (cluster, references(objects))
         if not (dry_run or keep or this in self._applied):
+            if self.doer.ledger:
+                self.doer.ledger.add(*this)
             self._applied.append(this)
-        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
         try:
-            self.doer.kubes[cluster].apply(render_template(words, template), dry_run=dry_run)
+            self.doer.kubes[cluster].apply(objects, dry_run=dry_run)
         except Refused as error:
             return Outcome(error.status, error.details)
         return Outcome(200, "applied")

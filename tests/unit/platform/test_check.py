@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from threading import Event
 from typing import cast
@@ -12,6 +13,7 @@ import pytest
 
 from lab.catalog.words import secret
 from lab.clients.kube import Kube
+from lab.clients.kube_objects import Reference
 from lab.platform.check import Runner, Subject
 from lab.platform.steps import Attempted, Doer
 from lab.result import CheckResult
@@ -36,11 +38,12 @@ class Lab:
         subject = Subject(self.placed, self.placed.addon.checks[0], "a")
         return Runner(self.view, kubes, Event()).run(subject)
 
-    def attempt(self) -> Attempted:
+    def attempt(self, *, ledger: Ledger | None = None, leave: bool = False) -> Attempted:
         """The same steps, as a contract's act has them done."""
         kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
         steps = self.placed.addon.checks[0].steps
-        return Doer(self.view, kubes, Event()).do(self.placed, steps, cluster="a", timeout=2)
+        doer = Doer(self.view, kubes, Event(), ledger)
+        return doer.do(self.placed, steps, cluster="a", timeout=2, leave=leave)
 
 
 def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
@@ -164,6 +167,37 @@ def test_what_was_applied_is_gone_afterwards(tmp_path: Path) -> None:
     assert not lab.run().ok
     assert lab.kubes["b"].done == ["apply ConfigMap probe", "remove ConfigMap probe"]
     assert lab.kubes["a"].done == []
+
+
+class Ledger:
+    """Writes down what it is told, and what was applied by then."""
+
+    def __init__(self, api: FakeKube) -> None:
+        self.api = api
+        self.told: list[tuple[str, str, str, int]] = []
+
+    def add(self, cluster: str, objects: Collection[Reference]) -> None:
+        self.told += [("add", cluster, each.name, len(self.api.done)) for each in objects]
+
+    def forget(self, cluster: str, objects: Collection[Reference]) -> None:
+        self.told += [("forget", cluster, each.name, len(self.api.done)) for each in objects]
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_what_is_applied_is_written_down_first(tmp_path: Path, *, leave: bool) -> None:
+    apply = "apply: {template: probe.yaml.j2"
+    steps = f"[{{{apply}}}}}, {{{apply}}}}}, {{{apply}, dry_run: true}}}}, {{{apply}, keep: true}}}}]"
+    lab = Lab(tmp_path, steps, probe__yaml__j2=CONFIG.replace("{name: x}", "{name: probe}"))
+    api = lab.kubes["a"]
+    ledger = Ledger(api)
+    assert lab.attempt(ledger=ledger, leave=leave).ok
+    applied = ["apply ConfigMap probe"] * 2 + ["try ConfigMap probe", "apply ConfigMap probe"]
+    if leave:
+        assert ledger.told == [("add", "a", "probe", 0)]
+        assert api.done == applied
+    else:
+        assert ledger.told == [("add", "a", "probe", 0), ("forget", "a", "probe", 5)]
+        assert api.done == [*applied, "remove ConfigMap probe"]
 
 
 def test_a_refusal_can_be_what_is_expected(tmp_path: Path) -> None:
