@@ -58,6 +58,11 @@ def degrade(
 
 def _matrix(settings: Settings, request: story.Request, *, json: bool) -> None:
     """Do an experiment for each fault of a whole cluster, each with a baseline of its own."""
+    if request.fault == "component":
+        raise InputError(
+            "--matrix does each fault of a whole cluster, and component is none of them",
+            remedy="Leave out one of --matrix and --fault.",
+        )
     done: dict[str, tuple[Path, Sequence[Verdict]]] = {}
     for fault in faults.KINDS:
         if fault != "component":

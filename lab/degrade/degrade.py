@@ -27,6 +27,7 @@ from lab.degrade.report.write import write_all
 from lab.degrade.scope import Away, Case, Skipped, bind, choose
 from lab.degrade.told import told
 from lab.degrade.verdict import Verdict
+from lab.document.position import listed
 from lab.engine.signals import asked_to_end
 from lab.errors import HostError, InputError, Interrupted
 from lab.images.recipe import programs
@@ -57,12 +58,16 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
     Raises :class:`InputError` for what cannot be asked for, :class:`HostError` when the lab is not there or
     not whole, and :class:`Interrupted` after Ctrl-C: everything is undone then, and the reports are written.
     """
-    workspace = open_workspace(settings, request.topology, name=request.name)
     wanted = _length(profile(request.profile), request.hold)
+    kind = faults.kind(request.fault)
+    workspace = open_workspace(settings, request.topology, name=request.name)
+    # What the topology has not, its lab has not either: said before anything is looked for.
+    declared = placed(workspace)
+    faults.target(workspace.topology, request.target, kind, declared)
+    choose(told(workspace.topology, declared, catalog(settings)), request.contracts)
     say: Callable[[str], None] = (lambda _: None) if quiet else console.note
     with state.locked(settings, workspace.lab):
         installed = _installed(workspace, say)
-        kind = faults.kind(request.fault)
         cluster, component = faults.target(workspace.topology, request.target, kind, installed.placed)
         away = Away(cluster, component.addon.name if component else "")
         chosen = choose(told(workspace.topology, installed.placed, catalog(settings)), request.contracts)
@@ -162,10 +167,15 @@ def _installed(workspace: Workspace, say: Callable[[str], None]) -> Installed:
         for cluster in workspace.topology.clusters
         if cluster.name not in nodes or not nodes[cluster.name].is_whole(cluster)
     ]
-    if down:
-        there = "there is no lab to degrade" if not nodes else f"{', '.join(down)} is not up"
+    if not nodes:
         raise HostError(
-            f"{workspace.lab}: {there}", remedy=f"Make it whole first: ./invoke up{workspace.arguments}"
+            f"there is no lab {workspace.lab} to degrade",
+            remedy=f"Make it first: ./invoke up{workspace.arguments}",
+        )
+    if down:
+        raise HostError(
+            f"{workspace.lab} is not whole, and nothing was broken; down: {listed(down)}",
+            remedy=f"Make it whole first: ./invoke up{workspace.arguments}",
         )
     wanted = placed(workspace)
     missing = absent(workspace, wanted)

@@ -248,8 +248,9 @@ def target(
             return homes[word].cluster, homes[word]
         raise InputError(
             f"there is no addon {word!r} in the lab" if word else "a component fault needs an addon",
-            remedy=did_you_mean(word, homes)
-            + f"Name one with --target: {', '.join(sorted(homes)) or 'none is there'}.",
+            remedy=did_you_mean(word, homes) + f"Name one with --target: {', '.join(sorted(homes))}."
+            if homes
+            else "It has none: choose a fault of a whole cluster.",
         )
     names = [cluster.name for cluster in topology.clusters]
     if not word:
@@ -257,6 +258,11 @@ def target(
         return (hubs[0].name if hubs else names[-1]), None
     with suppress(ValueError):
         return names[names.index(word)], None
+    if any(each.addon.name == word for each in placed):
+        raise InputError(
+            f"{word!r} is an addon, and {kind} is done to a whole cluster",
+            remedy=f"Take it away with --fault component, or name a cluster: {', '.join(names)}.",
+        )
     raise InputError(
         f"there is no cluster {word!r} in {topology.name}",
         remedy=did_you_mean(word, names) + f"There are {', '.join(names)}.",

@@ -206,6 +206,12 @@ def test_what_cannot_be_undone_stays_owed(workspace: Workspace, nodes: Nodes) ->
             "there is no cluster 'app3' in hub-spoke",
             'Did you mean "app2"? There are mgmt, app1, app2.',
         ),
+        (
+            "vault",
+            "pause",
+            "'vault' is an addon, and pause is done to a whole cluster",
+            "Take it away with --fault component, or name a cluster: mgmt, app1, app2.",
+        ),
         ("mgmt", "component", "there is no addon 'mgmt' in the lab", "Name one with --target: "),
         ("", "component", "a component fault needs an addon", "Name one with --target: "),
     ],
