@@ -91,11 +91,13 @@ def table(
     *,
     title: str = "",
     stream: TextIO | None = None,
+    names: bool = False,
 ) -> None:
     """Print a table to stdout, or to ``stream``: drawn on a terminal, aligned columns elsewhere.
 
     A cell that is a number is aligned right. ``None`` is shown as ``-``. Every row has as many cells
-    as there are ``columns``.
+    as there are ``columns``. With ``names`` the first is what the row is called, and is not folded, however
+    narrow the terminal.
     """
     stream = stream or sys.stdout
     numeric = [
@@ -115,7 +117,10 @@ def table(
             pad_edge=False,
         )
         for column, right in zip(columns, numeric, strict=True):
-            drawn.add_column(Text(column), justify="right" if right else "left", overflow="fold")
+            whole = names and not drawn.columns
+            drawn.add_column(
+                Text(column), justify="right" if right else "left", overflow="fold", no_wrap=whole
+            )
         for row in cells:
             drawn.add_row(*map(Text, row))
         rich_console(stream).print(drawn)

@@ -58,6 +58,11 @@ def degrade(
 
 def _matrix(settings: Settings, request: story.Request, *, json: bool) -> None:
     """Do an experiment for each fault of a whole cluster, each with a baseline of its own."""
+    if request.fault == "component":
+        raise InputError(
+            "--matrix does each fault of a whole cluster, and component is none of them",
+            remedy="Leave out one of --matrix and --fault.",
+        )
     done: dict[str, tuple[Path, Sequence[Verdict]]] = {}
     for fault in faults.KINDS:
         if fault != "component":
@@ -70,7 +75,7 @@ def _matrix(settings: Settings, request: story.Request, *, json: bool) -> None:
             (fault, each.contract): each.word for fault, (_, verdicts) in done.items() for each in verdicts
         }
         rows = [[each, *(found.get((fault, each), "") for fault in done)] for each in dict.fromkeys(ids)]
-        console.table(["CONTRACT", *(fault.upper() for fault in done)], rows)
+        console.table(["CONTRACT", *(fault.upper() for fault in done)], rows, names=True)
         console.out()
         for folder, _ in done.values():
             console.out(str(folder))
@@ -96,7 +101,7 @@ def report(*, run: str, compare: str, every: bool, json: bool) -> None:
         if json:
             console.out_json(compared.as_json())
         else:
-            console.out(compared.text())
+            console.out(compared.text(width=_width()))
         return
     verdicts = story.judged(folder)
     _print(folder, verdicts, json=json)

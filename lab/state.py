@@ -1,7 +1,7 @@
 """A lab's own folder: what must be kept between commands and cannot be read off the lab itself.
 
-Kept are the addresses that it was given, the mesh's CA, a kubeconfig per cluster, and journals. What
-exists is never written down: it is looked for, by label and in the clusters.
+Kept are the addresses that it was given, the mesh's CA, a kubeconfig per cluster, journals, and what an
+experiment has yet to undo. What exists is never written down: it is looked for, by label and in the clusters.
 """
 
 from __future__ import annotations

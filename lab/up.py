@@ -50,7 +50,7 @@ def up(settings: Settings, request: Request) -> Plan:
         workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
         made_of = _supply(workspace, request)
         if mended := faults.settle(workspace, remedy=f"Remove the lab: ./invoke down{workspace.arguments}"):
-            console.note(f"An experiment had left a fault, which is undone: {mended}.")
+            console.note(f"An earlier experiment was cut off; undone now: {mended}.")
         plan = _plan(workspace, made_of)
         maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate, prove=plan.prove)
         maker.require_same()
@@ -72,6 +72,9 @@ def up(settings: Settings, request: Request) -> Plan:
                 continue_with=f"./invoke up{workspace.arguments}",
                 undo_with=f"./invoke down{workspace.arguments}",
             )
+        # What lay in a cluster that was not up before.
+        if swept := faults.sweep(workspace):
+            console.note(f"Of an earlier experiment: {swept}.")
         return plan
 
 

@@ -225,12 +225,24 @@ def inspect_text(
 
 def expression_paths(expression: str) -> Iterator[tuple[str, ...]]:
     """Yield every path that an expression names outright, each once: ``a.b.c`` and ``a["b"]`` in it."""
-    seen: set[tuple[str, ...]] = set()
-    for found in _parsed(expression).find_all((nodes.Getattr, nodes.Getitem)):
-        path = _path(found)
-        if path and path not in seen:
-            seen.add(path)
-            yield path
+    prefixes = (path[:end] for path in mentioned(expression) for end in range(2, len(path) + 1))
+    yield from dict.fromkeys(prefixes)
+
+
+def mentioned(expression: str) -> tuple[tuple[str, ...], ...]:
+    """Return what an expression asks for, each once, as far as it says so outright, names alone too.
+
+    Of ``a.b["c"][0]`` that is ``("a", "b", "c", "0")``. Raises jinja2's TemplateSyntaxError.
+    """
+    return tuple(dict.fromkeys(_paths(_parsed(expression))))
+
+
+def _paths(node: nodes.Node) -> Iterator[tuple[str, ...]]:
+    if path := _path(node):
+        yield path
+        return
+    for child in node.iter_child_nodes():
+        yield from _paths(child)
 
 
 def _path(node: nodes.Node) -> tuple[str, ...]:
@@ -245,7 +257,7 @@ def _path(node: nodes.Node) -> tuple[str, ...]:
         case _:
             return ()
     before = _path(node.node)
-    return (*before, key) if before and isinstance(key, str) else ()
+    return (*before, str(key)) if before else ()
 
 
 def known_parts(expression: str, known: Collection[str]) -> Iterator[Template]:

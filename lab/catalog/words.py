@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final
@@ -131,6 +131,24 @@ def expression_number(expression: str, known: Mapping[str, Any]) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float):
         raise Unfit(f"{expression} is no number", "Correct it.")
     return float(found)
+
+
+_NOT_THERE: Final = object()
+
+
+def value_at(known: Mapping[str, Any], path: Sequence[str]) -> tuple[bool, Any]:
+    """Whether there is something at ``path``, as an expression mentions it, and what."""
+    value: Any = known
+    for key in path:
+        if isinstance(value, Mapping):
+            value = value.get(key, _NOT_THERE)
+        elif isinstance(value, list | tuple):
+            value = value[int(key)] if key.isdecimal() and int(key) < len(value) else _NOT_THERE
+        else:
+            value = _NOT_THERE if key.startswith("_") else getattr(value, key, _NOT_THERE)
+        if value is _NOT_THERE:
+            return False, None
+    return True, value
 
 
 class Words:

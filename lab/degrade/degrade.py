@@ -16,7 +16,6 @@ from lab.addons import catalog
 from lab.catalog.place import Placed
 from lab.clients import docker
 from lab.degrade import faults
-from lab.degrade.cases import Away, Case, Skipped, bind, choose
 from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
 from lab.degrade.history import read
@@ -25,8 +24,10 @@ from lab.degrade.prober import boot_id
 from lab.degrade.profiles import Profile, profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.report.write import write_all
+from lab.degrade.scope import Away, Case, Skipped, bind, choose
 from lab.degrade.told import of_mesh, told
 from lab.degrade.verdict import Verdict
+from lab.document.position import listed
 from lab.engine.signals import asked_to_end
 from lab.errors import HostError, InputError, Interrupted
 from lab.images.recipe import programs
@@ -57,13 +58,18 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
     Raises :class:`InputError` for what cannot be asked for, :class:`HostError` when the lab is not there or
     not whole, and :class:`Interrupted` after Ctrl-C: everything is undone then, and the reports are written.
     """
-    workspace = open_workspace(settings, request.topology, name=request.name)
     wanted = _length(profile(request.profile), request.hold)
+    kind = faults.kind(request.fault)
+    workspace = open_workspace(settings, request.topology, name=request.name)
+    # What the topology has not, its lab has not either: said before anything is looked for.
+    declared = placed(workspace)
+    mesh = of_mesh(workspace.topology)
+    faults.target(workspace.topology, request.target, kind, (*mesh, *declared))
+    choose(told(workspace.topology, declared, catalog(settings)), request.contracts)
     say: Callable[[str], None] = (lambda _: None) if quiet else console.note
     with state.locked(settings, workspace.lab):
         installed = _installed(workspace, say)
-        kind = faults.kind(request.fault)
-        there = (*of_mesh(workspace.topology), *installed.placed)
+        there = (*mesh, *installed.placed)
         cluster, component = faults.target(workspace.topology, request.target, kind, there)
         away = Away(cluster, component.addon.name if component else "")
         fault = Fault(kind, cluster, "", away.component)
@@ -81,7 +87,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
         folder = _folder(settings, f"{kind}-{fault.target.replace('/', '-')}")
         fault = replace(fault, run=folder.name)
         return folder, _experiment(
-            workspace, installed, cases, skipped, fault, component, wanted, folder=folder, say=say
+            workspace, installed, cases, skipped, fault, component, wanted, request, folder=folder, say=say
         )
 
 
@@ -107,6 +113,7 @@ def _experiment(
     fault: Fault,
     component: Placed | None,
     wanted: Profile,
+    request: Request,
     *,
     folder: Path,
     say: Callable[[str], None],
@@ -119,6 +126,7 @@ def _experiment(
         run=folder.name,
         lab=workspace.lab,
         topology=workspace.topology.declared_name,
+        asked_for={"topology": request.topology, "contract": ",".join(request.contracts)},
         fault=fault.kind,
         target=fault.target,
         profile={
@@ -162,10 +170,15 @@ def _installed(workspace: Workspace, say: Callable[[str], None]) -> Installed:
         for cluster in workspace.topology.clusters
         if cluster.name not in nodes or not nodes[cluster.name].is_whole(cluster)
     ]
-    if down:
-        there = "there is no lab to degrade" if not nodes else f"{', '.join(down)} is not up"
+    if not nodes:
         raise HostError(
-            f"{workspace.lab}: {there}", remedy=f"Make it whole first: ./invoke up{workspace.arguments}"
+            f"there is no lab {workspace.lab} to degrade",
+            remedy=f"Make it first: ./invoke up{workspace.arguments}",
+        )
+    if down:
+        raise HostError(
+            f"{workspace.lab} is not whole, and nothing was broken; down: {listed(down)}",
+            remedy=f"Make it whole first: ./invoke up{workspace.arguments}",
         )
     wanted = placed(workspace)
     missing = absent(workspace, wanted)

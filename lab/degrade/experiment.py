@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -16,12 +15,13 @@ from lab.catalog.words import LabView
 from lab.clients.kube import Kube
 from lab.clients.wait import TimedOut, wait_until
 from lab.degrade import probers
-from lab.degrade.cases import DOMAIN, Case
 from lab.degrade.faults import Fault, Hand
+from lab.degrade.left import Left
 from lab.degrade.probers import Listener, Route
 from lab.degrade.profiles import Profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.sampler import Sampler
+from lab.degrade.scope import DOMAIN, Case
 from lab.errors import Interrupted, LabError
 from lab.workspace import Workspace
 
@@ -33,6 +33,8 @@ _SEEN_S = 90.0
 _BACK_S = 120.0
 """How long a cluster that comes back is waited for where nobody has: what acts have put there is removed."""
 
+_STILL_AWAY_S = 5.0
+_ACTS_END_S = 20.0
 _WATCH_EVERY_S = 1.0
 _TELL_EVERY_S = 30.0
 
@@ -55,9 +57,9 @@ class Experiment:
     say: Callable[[str], None]
     cancelled: Event
     _sampler: Sampler = field(init=False)
+    _left: Left = field(init=False)
     _acts: list[Future[None]] = field(default_factory=list)
     _broken: bool = False
-    _undone: bool = False
     _since: float = 0.0
     """When the phase began, or the fault was done: what was seen before says nothing of it."""
 
@@ -68,7 +70,8 @@ class Experiment:
         """Make what samples."""
         # Letters first: what is all digits would be a number where it is read as YAML.
         word = f"run{hashlib.sha256(self.fault.run.encode()).hexdigest()[:10]}"
-        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder, word)
+        self._left = Left(self.workspace.folder)
+        self._sampler = Sampler(self.view, self.workspace.kubes, self.cases, self.recorder, word, self._left)
 
     def run(self) -> None:
         """Do it. What went wrong with the experiment itself is a note in its history, for its judge.
@@ -76,8 +79,8 @@ class Experiment:
         Raises :class:`LabError` when what it needs in the clusters could not be set up, before anything is
         broken, and when the fault could not be undone.
         """
-        listeners = self._set_up()
         try:
+            listeners = self._set_up()
             try:
                 self._sampler.start(listeners)
                 self._sampler.watch_api(
@@ -94,10 +97,8 @@ class Experiment:
                     self._undo()
             self.recorder.write("phase", phase="end")
         finally:
-            self._await_target()
             self._sampler.stop()
-            self._sampler.clean_up()
-            self._take_away()
+            self._clean_up()
 
     # ---- phases
 
@@ -113,7 +114,7 @@ class Experiment:
         # Before anything is timed: what is sampled may be what they make.
         self._acts += self._sampler.act("baseline", started=time.monotonic())
         self._finish_acts()
-        if failed := [f"{name}: {done.evidence}" for name, done in self._sampler.acts.items() if not done.ok]:
+        if failed := [f"{name}: {done.why}" for name, done in self._sampler.acts.items() if not done.ok]:
             self._unclean("; ".join(failed))
         try:
             self._wait("all is well", self._unwell, timeout=_CLEAN_S)
@@ -184,21 +185,8 @@ class Experiment:
         except LabError as error:
             self._note(f"the fault could not be undone: {error}", code="not-undone")
             raise
-        self._broken, self._undone = False, True
+        self._broken = False
         self.recorder.write("fault", what="undone", detail="")
-
-    def _await_target(self) -> None:
-        """Wait until the cluster that was away can be asked to remove things; however it ended, they go."""
-        if not self._undone or self._answers():
-            return
-        self.say(f"waiting until {self.fault.cluster} answers, to remove what is left there")
-        with suppress(TimedOut):
-            wait_until(
-                f"the API server of {self.fault.cluster}",
-                lambda: None if self._answers() else "it does not answer",
-                timeout=min(_BACK_S, self.profile.recover),
-                every=0.25,
-            )
 
     # ---- what is waited for
 
@@ -304,6 +292,7 @@ class Experiment:
         """Set the probers of these clusters up, all at once."""
 
         def set_up(name: str) -> None:
+            self._left.add(name, [probers.ALL])
             probers.set_up(
                 self.workspace.topology,
                 name,
@@ -316,12 +305,13 @@ class Experiment:
         with ThreadPoolExecutor(max_workers=16) as pool:
             list(pool.map(set_up, routes))
 
-    def _take_away(self) -> None:
-        for kube in self._kubes.values():
-            try:
-                probers.take_away(kube, cancelled=Event())
-            except LabError as error:
-                self._note(f"the probers could not be removed: {error.brief}")
+    def _clean_up(self) -> None:
+        """Remove the probers and what acts have applied. What cannot be removed is a note."""
+        # An act that is under way may be about to apply something.
+        wait(self._acts, timeout=_ACTS_END_S)
+        patience = _STILL_AWAY_S if self._broken else _BACK_S
+        for cluster, why in self._left.remove(self._kubes, answers_within=patience).items():
+            self._note(f"not everything could be removed from {cluster}: {why}")
 
     def _note(self, text: str, *, code: str = "") -> None:
         self.say(text)

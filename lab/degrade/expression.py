@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import SimpleNamespace
 from typing import Any, Final
 
-from jinja2 import Environment, TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Environment, TemplateError, TemplateSyntaxError
 
+from lab.catalog import templates
 from lab.catalog.contract import PHASES, Manner, Phase
-from lab.catalog.templates import environment
 from lab.degrade.history import Done, History
 from lab.degrade.watched import Watched
 
@@ -19,12 +19,10 @@ ROOTS: Final = ("acts", "series", "flows", "phases")
 Path = tuple[str, ...]
 """What an expression mentions: ``("series", "backlog", "hold", "most")``."""
 
-_NOT_THERE: Final = object()
-
 
 @cache
 def _language() -> Environment:
-    return environment()
+    return templates.environment()
 
 
 def mentioned(expression: str) -> tuple[Path, ...]:
@@ -32,30 +30,7 @@ def mentioned(expression: str) -> tuple[Path, ...]:
 
     Raises jinja2's TemplateSyntaxError.
     """
-    tree = _language().parse("{{ (" + expression + ") }}")
-    return tuple(dict.fromkeys(_paths(tree)))
-
-
-def _paths(node: nodes.Node) -> Iterator[Path]:
-    path = _path(node)
-    if path and len(path) > 1 and path[0] in ROOTS:
-        yield path
-        return
-    for child in node.iter_child_nodes():
-        yield from _paths(child)
-
-
-def _path(node: nodes.Node) -> Path:
-    """The path that a node is; empty if it is something else."""
-    if isinstance(node, nodes.Name):
-        return (node.name,)
-    if isinstance(node, nodes.Getattr):
-        inner, key = _path(node.node), node.attr
-    elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        inner, key = _path(node.node), str(node.arg.value)
-    else:
-        return ()
-    return (*inner, key) if inner else ()
+    return tuple(path for path in templates.mentioned(expression) if len(path) > 1 and path[0] in ROOTS)
 
 
 def words(
@@ -127,19 +102,6 @@ def holds(expression: str, known: Mapping[str, Any]) -> tuple[bool, str]:
         raise
     except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         return False, str(error)
-
-
-def value_at(known: Mapping[str, Any], path: Path) -> tuple[bool, Any]:
-    """Whether there is something at ``path``, and what."""
-    value: Any = SimpleNamespace(**known)
-    for key in path:
-        if isinstance(value, Mapping):
-            value = value.get(key, _NOT_THERE)
-        else:
-            value = getattr(value, key, _NOT_THERE) if not key.startswith("_") else _NOT_THERE
-        if value is _NOT_THERE:
-            return False, None
-    return True, value
 
 
 def asked(path: Path) -> tuple[str, Phase | None]:

@@ -14,8 +14,8 @@ from typing import Final, Literal
 from lab import console
 from lab.catalog.place import Placed
 from lab.clients.kube import Kube
-from lab.degrade import probers
-from lab.document.position import did_you_mean
+from lab.degrade.left import Left
+from lab.document.position import did_you_mean, listed
 from lab.errors import HostError, InputError, LabError
 from lab.providers.base import Provider
 from lab.state import LabFolder
@@ -34,6 +34,9 @@ KINDS: Final[Mapping[Kind, str]] = {
 
 _OWED: Final = "fault"
 """File in the lab's folder: what is to be undone."""
+
+_BACK_S: Final = 90.0
+"""How long an API server may take until it answers after its nodes were started."""
 
 _CHAIN: Final = "LAB-PARTITION"
 _NODE_INTERFACE: Final = "eth0"
@@ -177,32 +180,56 @@ def _join(provider: Provider, node: str) -> None:
 
 
 def settle(workspace: Workspace, *, remedy: str) -> str:
-    """Undo what an earlier command owes, and remove its probers; return what it was, in words.
+    """Undo what an earlier experiment owes, and remove what it has left; return what it was, in words.
 
-    The text is empty where nothing is owed.
-    Raises :class:`HostError` with ``remedy`` when it cannot be undone.
+    The text is empty where there is nothing. What lies in a cluster that does not answer stays written down.
+    Raises :class:`HostError` with ``remedy`` when a fault cannot be undone.
     """
     fault = owed(workspace.folder)
-    if fault is None:
+    if fault is not None:
+        try:
+            Hand(workspace).undo(fault)
+        except LabError as error:
+            raise HostError(
+                f"a fault of an earlier experiment could not be undone ({fault.told})",
+                details=str(error),
+                remedy=remedy,
+            ) from error
+    return "; ".join(filter(None, (fault.told if fault else "", sweep(workspace))))
+
+
+def sweep(workspace: Workspace) -> str:
+    """Remove what an earlier experiment has left in clusters that run; return where, in words."""
+    left = Left(workspace.folder)
+    if not left.clusters:
         return ""
-    try:
-        Hand(workspace).undo(fault)
-    except LabError as error:
-        raise HostError(
-            f"a fault of an earlier experiment could not be undone ({fault.told})",
-            details=str(error),
-            remedy=remedy,
-        ) from error
-    probers.sweep(workspace.kubes.values())
-    return fault.told
+    nodes = states(workspace)
+    for cluster in left.clusters:
+        if cluster not in nodes:
+            # Its objects went with it.
+            left.forget(cluster)
+    before = left.clusters
+    running = [name for name in before if any(node.running for node in nodes[name].control_planes)]
+    # One that was away a moment ago needs a while.
+    troubles = left.remove({name: workspace.kubes[name] for name in running}, answers_within=_BACK_S)
+    gone = [name for name in before if name not in left.clusters]
+    told = [f"objects in {listed(gone)} are removed"] if gone else []
+    told += [
+        f"objects in {name} stay until the next time ({troubles.get(name, 'its nodes do not run')})"
+        for name in left.clusters
+    ]
+    return "; ".join(told)
 
 
 def remind(workspace: Workspace) -> None:
-    """Say that a fault is still there, if one is: its experiment was killed, or is under way."""
-    if fault := owed(workspace.folder):
+    """Say that something of an experiment is still there: it was killed, or is under way."""
+    fault, where = owed(workspace.folder), Left(workspace.folder).clusters
+    if fault or where:
+        what = f"a fault: {fault.told}" if fault else f"objects in {listed(where)}"
+        undone = "undoes it" if fault else "removes them"
         console.note(
-            f"An experiment has left a fault, or is under way: {fault.told}. "
-            f"./invoke up{workspace.arguments} undoes it."
+            f"An experiment is under way, or was cut off and has left {what}. "
+            f"./invoke up{workspace.arguments} {undone}."
         )
 
 
@@ -218,6 +245,12 @@ def target(
     if kind == "component":
         component = _component(topology, word, placed, default_role=default_role)
         return component.cluster, component
+    if word in {each.addon.name for each in placed} - {each.name for each in topology.clusters}:
+        raise InputError(
+            f"{word!r} is an addon, and {kind} is done to a whole cluster",
+            remedy="Take it away with --fault component, or name a cluster: "
+            f"{', '.join(each.name for each in topology.clusters)}.",
+        )
     if word:
         return _cluster(topology, word), None
     hubs = topology.of_roles((default_role,))
@@ -237,8 +270,9 @@ def _component(topology: Topology, word: str, placed: tuple[Placed, ...], *, def
     if name not in homes:
         raise InputError(
             f"there is no addon {name!r} {where}" if name else "a component fault needs an addon",
-            remedy=did_you_mean(name, homes)
-            + f"Name one with --target: {', '.join(sorted(homes)) or 'none is there'}.",
+            remedy=did_you_mean(name, homes) + f"Name one with --target: {', '.join(sorted(homes))}."
+            if homes
+            else "It has none: choose a fault of a whole cluster.",
         )
     hubs = {each.name for each in topology.of_roles((default_role,))}
     return next((each for each in homes[name] if each.cluster in hubs), homes[name][-1])

@@ -17,6 +17,7 @@ _RUN: Final[Mapping[str, Any]] = {
     "run": "",
     "lab": "",
     "topology": "",
+    "asked_for": {},
     "fault": "",
     "target": "",
     "boot": "",
@@ -27,6 +28,9 @@ _RUN: Final[Mapping[str, Any]] = {
     "skipped": [],
 }
 _PROFILE: Final[Mapping[str, Any]] = {"name": "", "baseline_s": 0.0, "hold_s": 0.0, "scaled": ""}
+_ASKED_FOR: Final[Mapping[str, Any]] = {"topology": "", "contract": ""}
+"""Words of the command line; empty in what an earlier version wrote."""
+
 _CASE: Final[Mapping[str, Any]] = {
     "contract": "",
     "cluster": "",
@@ -69,6 +73,7 @@ def header(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     run = _filled(record, _RUN, "it")
     run["profile"] = _filled(run["profile"], _PROFILE, "profile")
+    run["asked_for"] = _filled(run["asked_for"], _ASKED_FOR, "asked_for")
     run["cases"] = [_case(case, f"cases[{index}]") for index, case in enumerate(run["cases"])]
     run["skipped"] = [
         _named(_filled(each, _SKIPPED, f"skipped[{index}]"), f"skipped[{index}]", "contract")

@@ -32,12 +32,18 @@ LONGEST_REQUEST_S: Final = 10.0
 _MOST: Final = 1e15
 """No moment, duration or number of a request is as far from 0 as this; NaN and infinity are not either."""
 
+_SHORT: Final = 160
+"""Characters of evidence that a person is shown: an earlier version recorded nothing shorter."""
+
 _APART_S: Final = 1.0
 """Two requests of one number that began further apart than this are two: whoever makes them began anew."""
 
 
 class Sample(NamedTuple):
-    """One sample of a series, or one request of a flow. ``mono`` and ``wall`` are its beginning."""
+    """One sample of a series, or one request of a flow. ``mono`` and ``wall`` are its beginning.
+
+    ``error`` is what a person is shown; the record in the file may have more.
+    """
 
     mono: float
     wall: float
@@ -55,7 +61,10 @@ class Gap(NamedTuple):
 
 
 class Done(NamedTuple):
-    """An act: what came of it."""
+    """An act: what came of it. ``error`` is all of the evidence against it.
+
+    ``expected`` and ``seen`` say it shortly; empty where nothing failed, or an earlier version recorded it.
+    """
 
     mono: float
     wall: float
@@ -64,6 +73,15 @@ class Done(NamedTuple):
     seconds: float
     value: Any
     error: str
+    expected: str = ""
+    seen: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it failed, shortly."""
+        if self.expected and self.seen:
+            return f"expected {self.expected}, saw {self.seen}"
+        return shorten(self.seen or self.error, most=_SHORT)
 
 
 class Fault(NamedTuple):
@@ -274,7 +292,8 @@ class _Reading:
 
     def _sample(self, record: Mapping[str, Any], mono: float, wall: float) -> None:
         ok, seconds = _boolean(record["ok"]), _number(record["seconds"])
-        sample = Sample(mono, wall, ok, seconds, record.get("value"), _text(record.get("error")))
+        error = _text(record.get("seen") or record.get("error"))
+        sample = Sample(mono, wall, ok, seconds, record.get("value"), error)
         self.samples.setdefault(_name(record["id"]), []).append(sample)
 
     def _gap(self, record: Mapping[str, Any], mono: float, wall: float) -> None:
@@ -307,7 +326,9 @@ class _Reading:
     def _act(self, record: Mapping[str, Any], mono: float, wall: float) -> None:
         name, error = _name(record["id"]), _text(record.get("error"))
         ok, seconds = _boolean(record["ok"]), _number(record["seconds"])
-        done = Done(mono, wall, _text(record.get("phase")), ok, seconds, record.get("value"), error)
+        expected, seen = _text(record.get("expected")), _text(record.get("seen"))
+        phase, value = _text(record.get("phase")), record.get("value")
+        done = Done(mono, wall, phase, ok, seconds, value, error, expected, seen)
         if name not in self.acts or done[:5] < self.acts[name][:5]:
             self.acts[name] = done
 

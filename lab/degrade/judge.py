@@ -21,8 +21,8 @@ from typing import Any, Final
 
 from lab.catalog.contract import Judgement
 from lab.degrade import rules
-from lab.degrade.case import Case, case
 from lab.degrade.history import History
+from lab.degrade.observed import Observed, observed
 from lab.degrade.verdict import ClusterVerdict, Finding, Verdict, Word, together
 
 _INCONCLUSIVE: Final[Word] = "inconclusive"
@@ -35,7 +35,7 @@ def judge(history: History) -> list[Verdict]:
     clusters: dict[str, list[ClusterVerdict]] = {}
     for entry in history.run["cases"]:
         entries.setdefault(entry["contract"], []).append(entry)
-        verdict = _on_cluster(case(history, entry), never)
+        verdict = _on_cluster(observed(history, entry), never)
         clusters.setdefault(entry["contract"], []).append(verdict)
     for entry in history.run["skipped"]:
         entries.setdefault(entry["contract"], []).append(entry)
@@ -49,7 +49,7 @@ def judge(history: History) -> list[Verdict]:
     ]
 
 
-def _on_cluster(judged: Case, never: str) -> ClusterVerdict:
+def _on_cluster(judged: Observed, never: str) -> ClusterVerdict:
     findings = [rules.find(judged, each) for each in judged.judgements]
     word, reason = (_INCONCLUSIVE, never) if never else _word(judged.judgements, findings)
     if never:

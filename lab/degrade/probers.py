@@ -1,10 +1,9 @@
-"""The pods that make requests during an experiment: set up, listened to, taken away."""
+"""The pods that make requests during an experiment: set up, and listened to."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import resources
 from threading import Event
@@ -26,9 +25,10 @@ REQUEST_TIMEOUT_S = 3.0
 """What one request is given until it counts as lost. A connection whose first packet is lost is made in a
 second (RFC 6298), and on two busy cores everything was seen to stand still for as long."""
 
-_ALL = Reference("v1", "Namespace", "", NAMESPACE)
+ALL = Reference("v1", "Namespace", "", NAMESPACE)
+"""What holds all of it: with this, everything goes."""
+
 _READY_S = 180.0
-_GONE_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,6 @@ def set_up(
         timeout=_READY_S,
         cancelled=cancelled,
     )
-
-
-def take_away(kube: Kube, *, cancelled: Event) -> None:
-    """Remove all of it, and wait until it is gone."""
-    kube.remove(_ALL)
-
-    def look() -> str | None:
-        return f"namespace {NAMESPACE} is still there" if kube.exists(_ALL) else None
-
-    wait_until(f"the end of {NAMESPACE}", look, timeout=_GONE_S, cancelled=cancelled)
-
-
-def sweep(kubes: Iterable[Kube]) -> None:
-    """Have what an experiment that was killed has left removed, wherever that can be asked for now."""
-    for kube in kubes:
-        with suppress(LabError):
-            kube.remove(_ALL)
 
 
 @dataclass

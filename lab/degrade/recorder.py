@@ -6,14 +6,13 @@ import json
 import logging
 import math
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from lab import redact
+from lab.engine.appended import Appended
 from lab.errors import HostError
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ _WORTH_A_SYNC: Final = ("phase", "fault")
 _LONE: Final = (bool, int, float, type(None))
 
 
-class Recorder:
+class Recorder(Appended):
     """A history open for writing. Safe to share between threads; usable in a ``with`` statement.
 
     Samplers are never stopped by it: what cannot be written is lost, :attr:`lost` counts it, the history says
@@ -36,16 +35,13 @@ class Recorder:
 
         ``redacted`` takes secrets out of a text. Raises HostError when the file cannot be made.
         """
-        self.path = path
         self.lost = 0
         self._redacted = redacted
-        self._lock = threading.Lock()
         self._trouble: OSError | None = None
         self._told = False
         self._unsaid = 0
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            super().__init__(path)
             size = os.fstat(self._fd).st_size
             # Whoever wrote before may have been killed in the middle of a line.
             self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
@@ -90,21 +86,6 @@ class Recorder:
                 details=str(error),
                 remedy=f"Make room on the disk of {self.path}; what was recorded until then is there.",
             )
-
-    def close(self) -> None:
-        """Close the file; what is written afterwards is lost."""
-        with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _note(self, error: OSError) -> None:
         if self._trouble is None:

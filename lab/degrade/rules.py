@@ -17,9 +17,10 @@ from jinja2 import TemplateSyntaxError
 
 from lab import redact
 from lab.catalog.contract import PHASES, Judgement, Phase, Rule
+from lab.catalog.words import value_at
 from lab.degrade import expression
-from lab.degrade.case import Case
 from lab.degrade.history import History, Sample
+from lab.degrade.observed import Observed
 from lab.degrade.verdict import Finding
 from lab.degrade.watched import Watched, later, stretches
 from lab.document.position import listed, shorten
@@ -32,24 +33,31 @@ SILENT: Final = 0.9
 class _Seen:
     """Whether it is so (None: it cannot be told), a sentence on what was seen, and figures.
 
-    Of several that are not so, the one with the greatest ``weight`` is told.
+    ``evidence`` is all of it, where that is more than a sentence. Of several that are not so, the one with
+    the greatest ``weight`` is told.
     """
 
     ok: bool | None
     text: str
     measured: Mapping[str, Any] = field(default_factory=dict)
     weight: int = 0
+    evidence: str = ""
 
 
-def find(case: Case, judgement: Judgement) -> Finding:
+def find(case: Observed, judgement: Judgement) -> Finding:
     """Return what was seen of a judgement, and whether it is so."""
     seen = _RULES[judgement.rule](case, judgement)
     return Finding(
-        says=judgement.says, ok=seen.ok, proof=judgement.proof, seen=seen.text, measured=seen.measured
+        says=judgement.says,
+        ok=seen.ok,
+        proof=judgement.proof,
+        seen=seen.text,
+        evidence=seen.evidence,
+        measured=seen.measured,
     )
 
 
-def _answers(case: Case, judgement: Judgement) -> _Seen:
+def _answers(case: Observed, judgement: Judgement) -> _Seen:
     seen = _of_each(case, judgement, _answers_one, _all_answered)
     if not judgement.after:
         return seen
@@ -125,7 +133,7 @@ def _errors(failures: Sequence[Sample]) -> str:
     return listed(errors, most=1)
 
 
-def _silent(case: Case, judgement: Judgement) -> _Seen:
+def _silent(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _silent_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -143,7 +151,7 @@ def _silent_one(history: History, judgement: Judgement, watched: Watched) -> _Se
     return _Seen(len(failures) >= SILENT * len(samples), text, measured)
 
 
-def _same(case: Case, judgement: Judgement) -> _Seen:
+def _same(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _same_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -172,7 +180,7 @@ def _same_one(history: History, judgement: Judgement, watched: Watched) -> _Seen
     return _Seen(True, f"{watched.title} had one value in {len(samples)} samples, {shorten(value)}", measured)
 
 
-def _returns(case: Case, judgement: Judgement) -> _Seen:
+def _returns(case: Observed, judgement: Judgement) -> _Seen:
     return _of_each(case, judgement, _returns_one, lambda seen: "; ".join(each.text for each in seen))
 
 
@@ -209,7 +217,7 @@ def _returns_one(history: History, judgement: Judgement, watched: Watched) -> _S
     return _Seen(took <= judgement.within, back_text, measured)
 
 
-def _holds(case: Case, judgement: Judgement) -> _Seen:
+def _holds(case: Observed, judgement: Judgement) -> _Seen:
     try:
         paths = expression.mentioned(judgement.expression)
         flows = {path[1]: case.by_manner(path[1]) for path in paths if path[0] == "flows"}
@@ -219,21 +227,24 @@ def _holds(case: Case, judgement: Judgement) -> _Seen:
         return _Seen(None, f"its expression cannot be read: {error.message}")
     acts = list(dict.fromkeys(path[1] for path in paths if path[0] == "acts"))
     measured = {name: _worth(case, name) for name in acts if name in case.acts}
-    never = [name for name in acts if name not in case.acts]
+    never = [_named(case, name) for name in acts if name not in case.acts]
     doubt = f"{listed(never)} never ran" if never and not ok else ""
     for path in paths:
         doubt = doubt or _doubt_about(case, path)
     if doubt:
         return _Seen(None, doubt, measured)
-    seen = [_act(case, name) for name in acts if name in case.acts]
+    rest = []
     for path in paths:
-        there, value = expression.value_at(known, path)
+        there, value = value_at(known, path)
         if path[0] != "acts" and there:
-            seen.append(f"{'.'.join(path)} is {shorten(_canonical(value))}")
-    return _Seen(ok, "; ".join([*seen, *([trouble] if trouble else [])]) or judgement.expression, measured)
+            rest.append(f"{'.'.join(path)} is {_figure(value)}")
+    rest += [trouble] if trouble else []
+    done = [name for name in acts if name in case.acts]
+    text = "; ".join([*(_act(case, name, paths) for name in done), *rest]) or judgement.expression
+    return _Seen(ok, text, measured, evidence="; ".join([*(_whole(case, name) for name in done), *rest]))
 
 
-def _doubt_about(case: Case, path: expression.Path) -> str:
+def _doubt_about(case: Observed, path: expression.Path) -> str:
     """Why nothing can be said of what an expression mentions: no such phase, or too little known of it."""
     name, phase = expression.asked(path)
     if phase and phase not in case.history.spans:
@@ -243,20 +254,41 @@ def _doubt_about(case: Case, path: expression.Path) -> str:
     return next((text for each in case.of(name) if (text := each.too_little([phase]))), "")
 
 
-def _worth(case: Case, id: str) -> Any:
+def _worth(case: Observed, id: str) -> Any:
     done = case.acts[id]
     return round(done.seconds, 1) if done.value is None else done.value
 
 
-def _act(case: Case, id: str) -> str:
+def _named(case: Observed, id: str) -> str:
+    """What sentences call an act."""
+    return f'"{case.summaries.get(id) or id}"'
+
+
+def _act(case: Observed, id: str, paths: Sequence[expression.Path]) -> str:
+    """What came of an act, as far as ``paths`` ask for it: values in it, or else whether it was done."""
+    done, took = case.acts[id], f"after {_seconds(case.acts[id].seconds)}"
+    mine = [path[2:] for path in paths if path[:2] == ("acts", id)]
+    values = []
+    for path in mine:
+        there, value = value_at({"value": done.value}, path)
+        if there:
+            values.append(f"{'.'.join(path[1:]) or 'its value'} is {_figure(value)}")
+    if values and all(path[:1] in (("value",), ("seconds",)) for path in mine):
+        return f"{_named(case, id)}: {', '.join(values)} {took}"
+    how = f"was done {took}" if done.ok else ": ".join(filter(None, (f"failed {took}", done.why)))
+    return ", ".join([f"{_named(case, id)} {how}", *values])
+
+
+def _whole(case: Observed, id: str) -> str:
+    """The same with all that was recorded."""
     done = case.acts[id]
     text = f"{id} {'was done' if done.ok else 'failed'} after {_seconds(done.seconds)}"
     if done.error:
-        text += f" ({shorten(done.error, most=120)})"
-    return text if done.value is None else f"{text}, its value {shorten(_canonical(done.value))}"
+        text += f" ({done.error})"
+    return text if done.value is None else f"{text}, its value {_canonical(done.value)}"
 
 
-_RULES: Final[Mapping[Rule, Callable[[Case, Judgement], _Seen]]] = {
+_RULES: Final[Mapping[Rule, Callable[[Observed, Judgement], _Seen]]] = {
     "answers": _answers,
     "silent": _silent,
     "same": _same,
@@ -266,7 +298,7 @@ _RULES: Final[Mapping[Rule, Callable[[Case, Judgement], _Seen]]] = {
 
 
 def _of_each(
-    case: Case,
+    case: Observed,
     judgement: Judgement,
     one: Callable[[History, Judgement, Watched], _Seen],
     well: Callable[[Sequence[_Seen]], str],
@@ -306,6 +338,11 @@ def _when(history: History, moment: float) -> str:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _figure(value: Any) -> str:
+    """A value in a sentence."""
+    return shorten(_canonical(round(value, 3) if isinstance(value, float) else value))
 
 
 def _apart(one: str, other: str) -> tuple[str, str]:

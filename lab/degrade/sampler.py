@@ -18,12 +18,12 @@ from typing import Any
 from lab.catalog.contract import Act, Phase, Series
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
-from lab.degrade.cases import Case
+from lab.degrade.left import Left
 from lab.degrade.probers import REQUEST_TIMEOUT_S, Listener
 from lab.degrade.recorder import Recorder
-from lab.errors import LabError
+from lab.degrade.scope import Case
 from lab.platform.check import nonce
-from lab.platform.steps import Applied, Attempted, Doer
+from lab.platform.steps import Attempted, Doer
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,9 @@ class Sampler:
     run: str
     """A word that only this experiment uses, for the texts of steps."""
 
+    left: Left
+    """Keeps what acts apply, which stays until the experiment ends."""
+
     latest: dict[str, Latest] = field(default_factory=dict)
     """By qualified id; written by the series' own thread."""
 
@@ -65,7 +68,6 @@ class Sampler:
 
     made: dict[str, int] = field(default_factory=dict)
     _started: int = field(default_factory=lambda: int(time.time()))
-    _left: list[Applied] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
@@ -149,18 +151,8 @@ class Sampler:
             self._stop.wait(max(0.0, mono + every - time.monotonic()))
 
     def _sampled(self, name: str, mono: float, wall: float, done: Attempted) -> None:
-        error = "" if done.ok else done.evidence
-        self.latest[name] = Latest(done.ok, mono, error)
-        self.recorder.write(
-            "sample",
-            id=name,
-            mono=mono,
-            wall=wall,
-            ok=done.ok,
-            seconds=done.seconds,
-            value=done.value,
-            error=error,
-        )
+        self.latest[name] = Latest(done.ok, mono, "" if done.ok else done.seen or done.evidence)
+        self.recorder.write("sample", id=name, mono=mono, wall=wall, **_came_of(done))
 
     def _act(self, case: Case, act: Act, started: float) -> None:
         if self._stop.wait(max(0.0, started + act.after - time.monotonic())):
@@ -173,21 +165,11 @@ class Sampler:
             timeout=act.timeout,
             more=self._words(case),
             value=act.value,
-            leave=self._left,
+            leave=True,
         )
         name = f"{case.id}/{act.id}"
         self.acts[name] = done
-        self.recorder.write(
-            "act",
-            id=name,
-            phase=act.during,
-            mono=mono,
-            wall=wall,
-            ok=done.ok,
-            seconds=done.seconds,
-            value=done.value,
-            error="" if done.ok else done.evidence,
-        )
+        self.recorder.write("act", id=name, phase=act.during, mono=mono, wall=wall, **_came_of(done))
 
     def _words(self, case: Case) -> dict[str, Any]:
         """What texts of a case know besides: ``acts`` are those that are done."""
@@ -200,16 +182,6 @@ class Sampler:
             "acts": {name: done for name, done in mine.items() if done is not None},
             **nonce(),
         }
-
-    def clean_up(self) -> None:
-        """Remove what acts have applied, the last first. What cannot be removed is a note."""
-        doer = self._doer(15.0)
-        for each in reversed(self._left):
-            try:
-                doer.remove(each)
-            except LabError as error:
-                text = f"{each.template} could not be removed from {each.cluster}: {error.brief}"
-                self.recorder.write("note", text=text)
 
     def _listen(self) -> None:
         while not self._stop.wait(_LISTEN_EVERY_S):
@@ -226,4 +198,12 @@ class Sampler:
 
     def _doer(self, timeout: float) -> Doer:
         kubes = {name: Kube(kube.kubeconfig, timeout=timeout) for name, kube in self.kubes.items()}
-        return Doer(self.view, kubes, self._stop)
+        return Doer(self.view, kubes, self._stop, self.left)
+
+
+def _came_of(done: Attempted) -> dict[str, Any]:
+    """What a history says of steps that were done: all of the evidence, and what a person is shown of it."""
+    record = {"ok": done.ok, "seconds": done.seconds, "value": done.value}
+    if done.ok:
+        return {**record, "error": ""}
+    return {**record, "error": done.evidence, "expected": done.expected, "seen": done.seen}

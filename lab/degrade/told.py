@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from lab.catalog.addon import Catalog
 from lab.catalog.place import Placed
-from lab.degrade.cases import Told
+from lab.degrade.scope import Told
 from lab.mesh.claims import mesh
 from lab.topology.model import Topology
 

@@ -13,12 +13,16 @@ WORST_FIRST: Final[tuple[Word, ...]] = ("fail", "inconclusive", "pass", "skipped
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One judgement, and what was seen: whether it is so (None: it cannot be told), and figures."""
+    """One judgement, and what was seen: whether it is so (None: it cannot be told), and figures.
+
+    ``seen`` is short; ``evidence`` is all of it, where that is more.
+    """
 
     says: str
     ok: bool | None
     proof: bool
     seen: str
+    evidence: str = ""
     measured: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +69,7 @@ class Verdict:
                 for each in self.clusters
             },
             "evidence": [
-                f"{each.cluster}: {found.says}: {found.seen}"
+                f"{each.cluster}: {found.says}: {found.evidence or found.seen}"
                 for each in self.clusters
                 for found in each.findings
             ],

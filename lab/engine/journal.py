@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from lab import redact
+from lab.engine.appended import Appended
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +44,8 @@ class Record:
     """Whatever else was recorded: ``outcome``, ``seconds``, ``error``, ..."""
 
 
-class Journal:
+class Journal(Appended):
     """A journal open for writing. Safe to share between threads; usable in a ``with`` statement."""
-
-    def __init__(self, path: Path) -> None:
-        """Create ``path`` (0600, its folder 0700), or append to it when it is there.
-
-        Raises :class:`OSError` when it cannot be written.
-        """
-        self.path = path
-        self._lock = threading.Lock()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def write(self, event: str, *, step: str | None = None, **fields: object) -> None:
         """Append one record, without secrets that its fields may quote (an error's details, say).
@@ -77,21 +66,6 @@ class Journal:
                 os.write(self._fd, line.encode("utf-8", errors="backslashreplace"))
             except OSError as error:
                 log.warning("%s: a record is lost: %s", self.path, error)
-
-    def close(self) -> None:
-        """Close the file; what is written afterwards is lost."""
-        with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def new_path(folder: Path, command: str) -> Path:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from jinja2 import UndefinedError
 
 from lab.catalog.addon import Step
+from lab.catalog.objects import Object
 from lab.catalog.place import Placed
 from lab.catalog.render import render_template
-from lab.catalog.words import LabView, Words
+from lab.catalog.templates import mentioned
+from lab.catalog.words import LabView, Words, value_at
 from lab.clients.kube import Kube
-from lab.clients.kube_objects import Refused, Unreachable
+from lab.clients.kube_objects import Reference, Refused, Unreachable
 from lab.document.scalars import Unfit
 from lab.errors import InputError, LabError, ProvisionError, TemporaryError
 from lab.platform.record import references
@@ -31,6 +33,12 @@ _SHORTEST_S = 5.0
 _SHOWN = 300
 """Characters of an answer that are evidence enough."""
 
+_TOLD = 160
+"""Characters of an answer that a person is shown; of one value in it, of what was expected."""
+
+_TOLD_VALUE = 60
+_TOLD_CONDITION = 120
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -40,43 +48,70 @@ class Outcome:
     result: Any
 
     def __str__(self) -> str:
-        text = self.result if isinstance(self.result, str) else json.dumps(self.result)
-        # For a terminal, whatever a program has answered.
-        short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
-        shown = short if len(short) <= _SHOWN else f"{short[:_SHOWN]}..."
+        shown = _shown(self.result, _SHOWN)
         return f"{self.status} {shown}" if self.status else shown
+
+    def told(self, condition: str) -> str:
+        """What of it ``condition`` speaks of; where that is not there, how the answer begins."""
+        known = {"status": self.status, "result": self.result}
+        seen, is_whole = [], self.status >= 400
+        for path in mentioned(condition) if condition else (("status",),):
+            there, value = value_at(known, path)
+            if path == ("status",):
+                seen.append(f"status {value}")
+            elif there and not isinstance(value, Mapping | list) and len(path) > 1:
+                seen.append(f"{_dotted(path)} is {_shown(value, _TOLD_VALUE)}")
+            elif path[0] == "result":
+                is_whole = True
+        text = ", ".join(seen)
+        if not is_whole and seen:
+            return text
+        gist = self.result
+        if isinstance(gist, Mapping) and gist.get("kind") == "Status" and gist.get("message"):
+            # How the API server refuses: the rest says the same again.
+            gist = gist["message"]
+        return ": ".join(filter(None, (text, _shown(gist, _TOLD))))
 
 
 @dataclass(frozen=True)
 class Attempted:
     """How steps went: whether all held, and what the last one saw, fit to be shown.
 
-    ``value`` is what was asked for of its outcome, if all held; JSON.
+    ``value`` is what was asked for of its outcome; JSON. Of one that did not hold, ``expected`` is what was,
+    and ``seen`` the part of the evidence that this speaks of: both short, for a person.
     """
 
     ok: bool
     evidence: str
     seconds: float
     value: Any = None
+    expected: str = ""
+    seen: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why they did not hold, shortly."""
+        return f"expected {self.expected}, saw {self.seen}" if self.expected else self.seen or self.evidence
 
 
-@dataclass(frozen=True)
-class Applied:
-    """A template that steps applied to a cluster, and all that says which objects these were."""
+class Ledger(Protocol):
+    """Where what steps apply is written down before it is there, until it is removed."""
 
-    placed: Placed
-    template: str
-    cluster: str
-    more: Mapping[str, Any]
+    def add(self, cluster: str, objects: Collection[Reference], /) -> None:
+        """Objects are about to be applied. Raises LabError where that cannot be written down."""
+
+    def forget(self, cluster: str, objects: Collection[Reference], /) -> None:
+        """They were removed."""
 
 
 @dataclass(frozen=True)
 class Doer:
-    """Does steps for one lab. ``kubes`` has the API of every cluster."""
+    """Does steps for one lab. ``kubes`` has the API of every cluster; ``ledger`` keeps what was applied."""
 
     lab: LabView
     kubes: Mapping[str, Kube]
     cancelled: Event
+    ledger: Ledger | None = None
 
     def do(
         self,
@@ -87,19 +122,19 @@ class Doer:
         timeout: float,
         more: Mapping[str, Any] | None = None,
         value: str = "",
-        leave: list[Applied] | None = None,
+        leave: bool = False,
     ) -> Attempted:
         """Do ``steps`` of an addon on ``cluster``, within ``timeout`` seconds; never raises a LabError.
 
         ``more`` is what their texts know besides, ``value`` an expression over the last outcome. With
-        ``leave`` what they applied stays, and is added there, for :meth:`remove`; else it is gone
-        afterwards, whatever came of it.
+        ``leave`` what they applied stays, and only the ledger knows; else it is gone afterwards, whatever
+        came of it.
         """
         started = time.monotonic()
         seen: Any = None
         attempt = _Attempt(self, placed, cluster, deadline=started + timeout, more=dict(more or {}))
         try:
-            with attempt.cleaned_up(leave):
+            with attempt.cleaned_up(leave=leave):
                 ok, evidence = attempt.all(steps)
             if value and attempt.last is not None:
                 known = {"status": attempt.last.status, "result": attempt.last.result}
@@ -110,13 +145,11 @@ class Doer:
             ok, evidence = False, " ".join(filter(None, (error.brief, error.details)))
         seconds = round(time.monotonic() - started, 3)
         redactor = Redactor(attempt.words.secrets)
-        return Attempted(ok, redactor.text(evidence), seconds, redactor.tree(seen))
-
-    def remove(self, applied: Applied) -> None:
-        """Delete the objects of a template that was applied, if they are there. Raises what the API says."""
-        words = Words(applied.placed, self.lab, cluster=applied.cluster, more=applied.more)
-        for each in references(render_template(words, applied.template))[::-1]:
-            self.kubes[applied.cluster].remove(each)
+        evidence, seen = redactor.text(evidence), redactor.tree(seen)
+        if ok:
+            return Attempted(ok, evidence, seconds, seen)
+        told = redactor.text(attempt.told or _shown(evidence, _TOLD))
+        return Attempted(ok, evidence, seconds, seen, attempt.expected, told)
 
 
 @dataclass
@@ -129,7 +162,11 @@ class _Attempt:
     deadline: float
     more: dict[str, Any]
     last: Outcome | None = None
-    _applied: list[Applied] = field(default_factory=list)
+    expected: str = ""
+    told: str = ""
+    """What the step that did not hold expected, and what of its outcome that speaks of; else empty."""
+
+    _applied: list[tuple[str, tuple[Reference, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Find the words that the steps' texts know."""
@@ -146,20 +183,28 @@ class _Attempt:
         return True, evidence
 
     @contextmanager
-    def cleaned_up(self, leave: list[Applied] | None) -> Iterator[None]:
-        """Remove afterwards what was applied, or have ``leave`` name it."""
+    def cleaned_up(self, *, leave: bool) -> Iterator[None]:
+        """Remove afterwards what was applied, unless it is to stay."""
         try:
             yield
         finally:
-            if leave is not None:
-                leave += self._applied
-            else:
-                for each in reversed(self._applied):
-                    with suppress(LabError):
-                        self.doer.remove(each)
+            for cluster, objects in () if leave else reversed(self._applied):
+                with suppress(LabError):
+                    self._remove(cluster, objects)
+                    if self.doer.ledger:
+                        self.doer.ledger.forget(cluster, objects)
+
+    def _remove(self, cluster: str, objects: Sequence[Reference]) -> None:
+        for each in reversed(objects):
+            self.doer.kubes[cluster].remove(each)
+
+    def _rendered(self, template: str, cluster: str) -> tuple[Object, ...]:
+        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
+        return render_template(words, template)
 
     def _step(self, step: Step) -> tuple[bool, str]:
         while True:
+            outcome = None
             try:
                 outcome = self.last = self._do(step)
                 ok = self._holds(step, outcome)
@@ -173,7 +218,20 @@ class _Attempt:
                 ok, seen = False, " ".join(filter(None, (error.brief, error.details)))
             again = bool(step.until) and not ok and time.monotonic() < self.deadline
             if not again or self.doer.cancelled.wait(_EVERY_S):
+                if not ok:
+                    self._tell(step, outcome, seen)
                 return ok, seen
+
+    def _tell(self, step: Step, outcome: Outcome | None, seen: str) -> None:
+        """Keep what a person is shown of a step that did not hold: ``seen``, if there was no outcome."""
+        condition = step.until or step.expect
+        self.expected = _shown(condition or "status < 400", _TOLD_CONDITION)
+        if outcome is None:
+            self.told = _shown(seen, _TOLD)
+        else:
+            # Before anything is cut off: of half a secret nobody knows that it is one.
+            known = Redactor(self.words.secrets).tree(outcome.result)
+            self.told = Outcome(outcome.status, known).told(condition)
 
     def _holds(self, step: Step, outcome: Outcome) -> bool:
         condition = step.until or step.expect
@@ -203,7 +261,7 @@ class _Attempt:
                     arguments["template"], cluster, dry_run=arguments["dry_run"], keep=arguments["keep"]
                 )
             case "delete":
-                self.doer.remove(Applied(self.placed, arguments["template"], cluster, self.more))
+                self._remove(cluster, references(self._rendered(arguments["template"], cluster)))
                 return Outcome(200, "removed")
             case "exec":
                 return self._execute(kube, arguments)
@@ -219,12 +277,14 @@ class _Attempt:
         raise InputError(f"there is no cluster or role {place!r} to ask")
 
     def _apply(self, template: str, cluster: str, *, dry_run: bool, keep: bool) -> Outcome:
-        this = Applied(self.placed, template, cluster, self.more)
+        objects = self._rendered(template, cluster)
+        this = (cluster, references(objects))
         if not (dry_run or keep or this in self._applied):
+            if self.doer.ledger:
+                self.doer.ledger.add(*this)
             self._applied.append(this)
-        words = Words(self.placed, self.doer.lab, cluster=cluster, more=self.more)
         try:
-            self.doer.kubes[cluster].apply(render_template(words, template), dry_run=dry_run)
+            self.doer.kubes[cluster].apply(objects, dry_run=dry_run)
         except Refused as error:
             return Outcome(error.status, error.details)
         return Outcome(200, "applied")
@@ -249,6 +309,18 @@ class _Attempt:
 def _asked(kube: Kube, method: str, path: str, headers: Mapping[str, str] | None, body: object) -> Outcome:
     status, text = kube.ask(method, quote(path, safe="/:?&=%,@+*~!$'();-._[]"), headers=headers, body=body)
     return Outcome(status, _parsed(text))
+
+
+def _shown(value: Any, most: int) -> str:
+    """A value on one line, for a terminal, whatever a program has answered; cut off with dots."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    short = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
+    return short if len(short) <= most else f"{short[:most]}..."
+
+
+def _dotted(path: Sequence[str]) -> str:
+    """A path as people write it: ``result.conditions[0].status``."""
+    return "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path).removeprefix(".")
 
 
 def _parsed(text: str) -> Any:

@@ -11,7 +11,8 @@ import pytest
 from lab import state
 from lab.clients import docker
 from lab.clients.wait import wait_until
-from lab.degrade import faults
+from lab.degrade import faults, probers
+from lab.degrade.left import Left
 from lab.workspace import Workspace
 from tests.clusters.experiments import degrade, require_whole, runs, verdicts
 from tests.clusters.labs import invoke, require_sound, started
@@ -80,8 +81,11 @@ def test_what_a_killed_experiment_owes_is_paid_by_up(pair: Workspace) -> None:
     assert "inconclusive" in told.out
 
     ran = invoke("up", "-t", "pair", "--yes", name=pair.lab)
-    assert "An experiment had left a fault, which is undone: west: its nodes were killed" in ran.err
+    assert "An earlier experiment was cut off; undone now: west: its nodes were killed" in ran.err
+    assert "objects in east and west are removed" in ran.err
     assert faults.owed(pair.folder) is None
+    assert Left(pair.folder).clusters == []
+    assert not any(kube.exists(probers.ALL) for kube in pair.kubes.values())
     require_sound(invoke("verify", "-t", "pair", "--json", name=pair.lab).json, pair)
 
 

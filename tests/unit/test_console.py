@@ -107,6 +107,15 @@ def test_a_table_on_a_terminal(terminal):
     assert "\x1b[" in text
 
 
+def test_on_a_narrow_terminal_names_stay_whole(terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = terminal()
+    console.table(("name", "a", "b"), [("C5-any-backend", "inconclusive", "inconclusive")], names=True)
+
+    assert "C5-any-backend" in stream.getvalue()
+    assert "inconclusive" not in stream.getvalue()
+
+
 def test_a_row_must_fit_its_table():
     with pytest.raises(ValueError, match="zip"):
         console.table(("a", "b"), [("x", "y", "z")])

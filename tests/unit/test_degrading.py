@@ -83,6 +83,12 @@ def test_the_matrix_is_every_fault_of_a_cluster_and_ends_as_the_worst(
     assert lines[2].split() == ["C1-control", "fail", "fail", "fail", "fail"]
 
 
+def test_a_component_is_not_in_the_matrix(asked: list[story.Request]) -> None:
+    with pytest.raises(InputError, match="--matrix does each fault of a whole cluster"):
+        degrade(matrix=True, fault="component")
+    assert asked == []
+
+
 @pytest.mark.parametrize(("text", "why"), [("90", "has no unit"), ("soon", "is not a length of time")])
 def test_a_hold_that_is_no_time_is_refused(asked: list[story.Request], text: str, why: str) -> None:
     with pytest.raises(InputError, match=f'--hold: "{text}" {why}'):

@@ -32,11 +32,11 @@ PURE = ("lab.graph", "lab.document", "lab.topology", "lab.catalog", "lab.plan")
 """In their order: each may import those before it."""
 
 PURE_STORIES = (
-    "lab.degrade.case",
     "lab.degrade.expression",
     "lab.degrade.header",
     "lab.degrade.history",
     "lab.degrade.judge",
+    "lab.degrade.observed",
     "lab.degrade.rules",
     "lab.degrade.verdict",
     "lab.degrade.watched",

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lab.degrade.history import History
+from lab.degrade.history import Done, History
 from lab.degrade.report import words
 from lab.degrade.report.lanes import LOST, MANNERS, Axis, Lane, Outage, Panel
 from lab.degrade.verdict import ClusterVerdict, Finding, Verdict
 
 MOST_OUTAGES: Final = 20
 """Rows of one table of failures; the rest is counted."""
+
+_WHY: Final = 160
+"""Characters of what a failure said; the history has all of them."""
 
 _SMALL: Final = 3
 """Figures of a set that are no table, if it is the only one of its kind."""
@@ -166,13 +169,19 @@ def _acts(case: Mapping[str, Any], seen: Panel, over: Axis) -> Iterator[Act]:
         if done is None:
             yield Act(summary=summary, when=f"never, was due in {about['during']}", took="", result="")
             continue
-        value = "" if done.value is None else words.shown(done.value)
         yield Act(
             summary=summary,
             when=f"{words.moment(over.since(done.mono))} ({done.phase})",
             took=words.lasted(done.seconds),
-            result=": ".join(filter(None, ("ok" if done.ok else "failed", words.line(done.error) or value))),
+            result=_result(done),
         )
+
+
+def _result(done: Done) -> str:
+    """What came of an act: its value, or what was expected and what was seen instead."""
+    if done.ok:
+        return "ok" if done.value is None else f"ok: {words.shown(done.value)}"
+    return f"failed: {words.line(done.why)}" if done.why else "failed"
 
 
 def _failures(lanes: Sequence[Lane], over: Axis) -> list[Failure]:
@@ -186,7 +195,7 @@ def _failures(lanes: Sequence[Lane], over: Axis) -> list[Failure]:
             lasted=words.lasted(outage.seconds),
             samples=f"{outage.samples:,}",
             why="; ".join(
-                words.line(error, 240) + (f" ({times:,} times)" if times < outage.samples else "")
+                words.line(error, _WHY) + (f" ({times:,} times)" if times < outage.samples else "")
                 for error, times in outage.errors
                 if error
             ),

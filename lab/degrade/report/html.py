@@ -84,11 +84,13 @@ def html(history: History, verdicts: Sequence[Verdict]) -> str:
 
 def command(run: Mapping[str, Any]) -> str:
     """The command line that makes the experiment again."""
-    topology = re.sub(r"\.yaml$", "", words.line(run["topology"]).rpartition("/")[2])
-    given = [("-t", topology), ("--fault", run["fault"]), ("--target", run["target"])]
-    if run["lab"] != topology:
+    # As it was typed: a topology that lies in no folder of ours is known by its path alone.
+    declared, typed = run["topology"], run["asked_for"]["topology"]
+    given = [("-t", typed or declared), ("--fault", run["fault"]), ("--target", run["target"])]
+    if run["lab"] != declared:
         given.insert(1, ("--name", run["lab"]))
     given += [("--profile", run["profile"]["name"]), ("--hold", f"{run['profile']['hold_s']:g}s")]
+    given.append(("--contract", run["asked_for"]["contract"]))
     return shlex.join(["./invoke", "degrade", *(words.line(w) for pair in given if pair[1] for w in pair)])
 
 

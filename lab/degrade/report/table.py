@@ -25,9 +25,11 @@ def render_table(verdicts: Sequence[Verdict], *, width: int, colour: bool) -> st
     for terminals (see :func:`lab.console.is_coloured`).
     """
     claims, controls = words.contracts(verdicts), words.controls(verdicts)
-    lines = _entries(claims, width)
+    # One width for both parts: an id is never folded, and texts begin below one another.
+    most = max((len(words.line(each.contract)) for each in verdicts), default=0)
+    lines = _entries(claims, width, most)
     if controls:
-        lines += [[], [("Negative controls (these must fail)", "bold")], *_entries(controls, width)]
+        lines += [[], [("Negative controls (these must fail)", "bold")], *_entries(controls, width, most)]
     total = words.tally(verdicts)
     lines += [[], *([(part, "bold")] for part in (textwrap.wrap(total, width) if width else [total]))]
     if colour:
@@ -35,8 +37,7 @@ def render_table(verdicts: Sequence[Verdict], *, width: int, colour: bool) -> st
     return "\n".join("".join(text for text, _ in line).rstrip() for line in lines)
 
 
-def _entries(verdicts: Sequence[Verdict], width: int) -> list[Line]:
-    most = max((len(words.line(each.contract)) for each in verdicts), default=0)
+def _entries(verdicts: Sequence[Verdict], width: int, most: int) -> list[Line]:
     return [line for each in verdicts for line in _entry(each, width, most)]
 
 

@@ -282,6 +282,31 @@ def test_the_meshs_own_are_read() -> None:
     assert contract.acts[0].steps[0].arguments["namespace"] == "lab-degrade"
 
 
+def test_what_a_control_repeats_is_wrong_where_it_is_written() -> None:
+    text = """\
+version: lab.contracts/v1
+contracts:
+  - id: C1
+    claim: It lives.
+    away: any
+    each: any
+    acts:
+      - &before
+        {id: before, summary: s, during: baseline, steps: [{get: {path: /x}, until: "result.x =="}]}
+    judgements: [&done {holds: acts.before.ok, says: It is so.}]
+  - {id: C2, control_of: C1, claim: x, fails: x, away: any, each: any, acts: [*before], judgements: [*done]}
+"""
+    with pytest.raises(InputError) as caught:
+        load_contracts(text.encode(), file="contracts.yaml")
+    assert [line.split(": this is not")[0] for line in caught.value.details.splitlines()] == [
+        "contracts.yaml:9:85 contracts[0].acts[0].steps[0].until",
+        "contracts.yaml:9:85 contracts[1].acts[0].steps[0].until",
+    ]
+    made = load_contracts(text.replace("result.x ==", "result.x").encode(), file="contracts.yaml")
+    assert made[0].acts == made[1].acts
+    assert made[0].judgements == made[1].judgements
+
+
 def test_all_problems_of_the_meshs_own_are_told_at_once() -> None:
     text = MESH.replace(b"answers: between", b"answers: betwen").replace(b"away: any", b"control_of: C2")
     with pytest.raises(InputError) as caught:

@@ -14,8 +14,10 @@ from lab.catalog.templates import (
     expression_fault,
     expression_paths,
     known_parts,
+    mentioned,
     text_fault,
 )
+from lab.catalog.words import value_at
 from lab.document.scalars import Unfit
 
 
@@ -78,13 +80,35 @@ def test_a_text_compiles_or_says_why() -> None:
         ("acts.refresh.ok", {("acts", "refresh"), ("acts", "refresh", "ok")}),
         ("not a['b-c'].d or a['b-c'].e > 1", {("a", "b-c"), ("a", "b-c", "d"), ("a", "b-c", "e")}),
         ("a[b.c].d | default(e.f)", {("b", "c"), ("e", "f")}),
-        ("a[0].b", set()),
+        ("a[0].b", {("a", "0"), ("a", "0", "b")}),
         ("f(a).b", set()),
         ("a", set()),
     ],
 )
 def test_what_an_expression_names_outright(expression: str, paths: set[tuple[str, ...]]) -> None:
     assert set(expression_paths(expression)) == paths
+
+
+def test_what_an_expression_asks_for_is_told_as_a_whole() -> None:
+    expression = "status == 200 and result.items[0]['b-c'].d and not result.items[0]['b-c'].d"
+    assert mentioned(expression) == (("status",), ("result", "items", "0", "b-c", "d"))
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (("a", "b", "1", "c"), (True, 7)),
+        (("a", "b", "2"), (False, None)),
+        (("a", "b", "x"), (False, None)),
+        (("a", "x", "c"), (False, None)),
+        (("n", "c"), (True, None)),
+        (("n", "__dict__"), (False, None)),
+        (("n", "c", "d"), (False, None)),
+    ],
+)
+def test_what_is_at_a_path(path: tuple[str, ...], found: tuple[bool, object]) -> None:
+    known = {"a": {"b": [0, {"c": 7}]}, "n": SimpleNamespace(c=None)}
+    assert value_at(known, path) == found
 
 
 @pytest.mark.parametrize(

@@ -163,13 +163,15 @@ class Run:
         value: Any = None,
         error: str = "",
         ran: bool = True,
+        summary: str = "",
+        **told: str,
     ) -> None:
-        self.case["acts"][name] = {"summary": "", "during": phase}
+        """Something done once; ``told`` is what of its evidence a person is shown."""
+        self.case["acts"][name] = {"summary": summary, "during": phase}
         if ran:
+            came = {"ok": ok, "seconds": 3.1, "value": value, "error": error, **told}
             full = f"{self.case['contract']}/{self.case['cluster']}/{name}"
-            self.add(
-                "act", self.start(phase), id=full, phase=phase, ok=ok, seconds=3.1, value=value, error=error
-            )
+            self.add("act", self.start(phase), id=full, phase=phase, **came)
 
     def judged(self, rule: str, of: str = "", *, says: str = "It is so.", **fields: Any) -> None:
         self.case["judgements"].append({"rule": rule, "says": says, "of": of, **fields})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from lab.catalog.words import LabView
+from lab.clients.kube_objects import Reference
 from lab.degrade import experiment as module
 from lab.degrade import probers
 from lab.degrade.experiment import Experiment
@@ -36,12 +36,10 @@ class World:
         self.answers = True
         self.dies, self.returns, self.undoes = True, True, True
         self.asked = float("inf")
+        self.keeps = ""
+        self.sets_up = True
         self.on_halt: Callable[[], None] = lambda: None
-        self.on_undo: Callable[[], None] = lambda: None
-
-    def come_back(self) -> None:
-        self.done.append("came back")
-        self.answers = True
+        self.patience = 0.0
 
 
 class Hand:
@@ -63,7 +61,6 @@ class Hand:
         if not self.world.undoes:
             raise ProvisionError("the node does not start")
         self.world.answers = self.world.returns
-        self.world.on_undo()
 
 
 class Samples:
@@ -98,8 +95,24 @@ class Samples:
     def stop(self) -> None:
         self.world.done.append("stop")
 
-    def clean_up(self) -> None:
+
+class Left:
+    """What is in the clusters."""
+
+    world: World
+
+    def __init__(self, _: object) -> None:
+        self.there: list[str] = []
+
+    def add(self, cluster: str, objects: list[Reference]) -> None:
+        assert objects == [probers.ALL]
+        self.world.done.append(f"note {cluster}")
+        self.there.append(cluster)
+
+    def remove(self, _: object, *, answers_within: float) -> dict[str, str]:
         self.world.done.append("clean up")
+        self.world.patience = answers_within
+        return {each: "no answer" for each in self.there if each == self.world.keeps}
 
 
 @pytest.fixture
@@ -109,11 +122,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(Samples, "world", made, raising=False)
     monkeypatch.setattr(module, "Hand", Hand)
     monkeypatch.setattr(module, "Sampler", Samples)
+    monkeypatch.setattr(Left, "world", made, raising=False)
+    monkeypatch.setattr(module, "Left", Left)
     monkeypatch.setattr(module, "_CLEAN_FOR_S", 0.0)
     monkeypatch.setattr(module, "_CLEAN_S", 0.5)
     monkeypatch.setattr(module, "_SEEN_S", 0.5)
-    monkeypatch.setattr(probers, "set_up", lambda *_, **__: made.done.append("set up"))
-    monkeypatch.setattr(probers, "take_away", lambda *_, **__: made.done.append("take away"))
+
+    def set_up(_: object, cluster: str, *__: object, **___: object) -> None:
+        assert f"note {cluster}" in made.done, "it is written down first"
+        if not made.sets_up:
+            raise ProvisionError("the probers do not start")
+        made.done.append("set up")
+
+    monkeypatch.setattr(probers, "set_up", set_up)
     return made
 
 
@@ -150,7 +171,7 @@ def test_every_phase_in_its_order(tmp_path: Path, world: World) -> None:
     assert told(history, "phase", "phase") == ["baseline", "inject", "hold", "recover", "settle", "end"]
     assert told(history, "fault", "what") == ["injected", "seen", "undone"]
     assert told(history, "note", "text") == []
-    assert [each for each in world.done if each not in ("set up", "take away")] == [
+    assert [each for each in world.done if each != "set up" and not each.startswith("note ")] == [
         "start",
         "act baseline",
         "act inject",
@@ -162,9 +183,8 @@ def test_every_phase_in_its_order(tmp_path: Path, world: World) -> None:
         "stop",
         "clean up",
     ]
-    # Who answers is set up first everywhere, and everything is taken away.
-    assert world.done[:3] == ["set up"] * 3
-    assert world.done[-3:] == ["take away"] * 3
+    # Who answers is set up first everywhere.
+    assert world.done[: world.done.index("start")].count("set up") == 3
 
 
 def test_where_all_is_not_well_nothing_is_broken(
@@ -176,7 +196,7 @@ def test_where_all_is_not_well_nothing_is_broken(
     [note] = [each for each in history if each["kind"] == "note"]
     assert note["code"] == "unclean"
     assert "nothing was broken: C9/app1/seed: no answer" in note["text"]
-    assert world.done[-3:] == ["take away"] * 3
+    assert world.done[-2:] == ["stop", "clean up"]
 
 
 def test_a_fault_that_has_no_effect_is_undone_and_told(tmp_path: Path, world: World) -> None:
@@ -204,24 +224,20 @@ def test_ctrl_c_undoes_it(tmp_path: Path, world: World) -> None:
     assert world.answers
 
 
-def test_what_is_left_on_the_target_is_removed_once_it_answers_again(tmp_path: Path, world: World) -> None:
-    """Interrupted, nothing else waits for it: a cluster that was killed takes its time to come back."""
-    cancelled = Event()
-    world.on_halt = cancelled.set
-    world.returns = False
-    world.on_undo = lambda: threading.Timer(0.2, world.come_back).start()
-    conduct(tmp_path, cancelled=cancelled)
-    assert world.done.index("undo") < world.done.index("came back") < world.done.index("clean up")
-    assert world.done[-3:] == ["take away"] * 3
-
-
-def test_a_target_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Path, world: World) -> None:
+def test_a_target_that_comes_back_is_waited_for_to_remove_what_is_there(tmp_path: Path, world: World) -> None:
     cancelled = Event()
     world.on_halt = cancelled.set
     world.returns = False
     conduct(tmp_path, cancelled=cancelled)
-    assert "came back" not in world.done
-    assert world.done[-4:] == ["clean up", *["take away"] * 3]
+    assert world.done[-1] == "clean up"
+    assert world.patience >= 60
+
+
+def test_a_target_that_is_away_still_is_not_waited_for(tmp_path: Path, world: World) -> None:
+    world.undoes = False
+    conduct(tmp_path)
+    assert world.done[-1] == "clean up"
+    assert world.patience <= 10
 
 
 def test_what_cannot_be_undone_is_an_error_and_a_note(tmp_path: Path, world: World) -> None:
@@ -229,7 +245,7 @@ def test_what_cannot_be_undone_is_an_error_and_a_note(tmp_path: Path, world: Wor
     history, error = conduct(tmp_path)
     assert error is not None
     assert "not-undone" in told(history, "note", "code")
-    assert world.done[-3:] == ["take away"] * 3
+    assert world.done[-2:] == ["stop", "clean up"]
 
 
 def test_a_hub_that_does_not_come_back_is_told(tmp_path: Path, world: World) -> None:
@@ -239,3 +255,17 @@ def test_a_hub_that_does_not_come_back_is_told(tmp_path: Path, world: World) -> 
     [text] = told(history, "note", "text")
     assert text == "not all came back within 0.6 s: last seen: the API server of mgmt does not answer"
     assert told(history, "phase", "phase")[-2:] == ["settle", "end"]
+
+
+def test_what_is_half_set_up_is_removed(tmp_path: Path, world: World) -> None:
+    world.sets_up = False
+    _, error = conduct(tmp_path)
+    assert str(error) == "the probers do not start"
+    assert world.done[-2:] == ["stop", "clean up"]
+
+
+def test_what_cannot_be_removed_is_told(tmp_path: Path, world: World) -> None:
+    world.keeps = "app1"
+    history, error = conduct(tmp_path)
+    assert error is None
+    assert told(history, "note", "text") == ["not everything could be removed from app1: no answer"]

@@ -10,8 +10,10 @@ import pytest
 
 from lab.addons import catalog
 from lab.catalog.place import Placed, place
+from lab.clients.kube_objects import Reference
 from lab.degrade import faults, probers
 from lab.degrade.faults import Fault, Hand, owed
+from lab.degrade.left import Left
 from lab.degrade.told import of_mesh
 from lab.errors import HostError, InputError, ProvisionError
 from lab.providers.base import ClusterState, NodeState
@@ -19,7 +21,9 @@ from lab.settings import from_environment
 from lab.topology.model import Cluster
 from lab.workspace import Workspace
 from tests.unit import labs
+from tests.unit.platform.cluster import FakeKube
 
+WORD = Reference("v1", "Secret", "shop", "word")
 NODE = NodeState(name="l-mgmt-control-plane", role="control-plane", running=True, address="", since="")
 
 
@@ -29,6 +33,7 @@ class Nodes:
     def __init__(self) -> None:
         self.done: list[tuple[str, ...]] = []
         self.broken = False
+        self.running = True
 
     def halt(self, cluster: Cluster, how: str) -> None:
         self.done.append((how, cluster.name))
@@ -39,7 +44,7 @@ class Nodes:
         self.done.append(("start", cluster.name))
 
     def observe(self, topology: object) -> dict[str, ClusterState]:
-        return {"mgmt": ClusterState((NODE,))}
+        return {"mgmt": ClusterState((replace(NODE, running=self.running),))}
 
     def run_on(self, node: str, command: tuple[str, ...], **_: Any) -> str:
         what = "cut" if "-j DROP" in command[-1] else "join"
@@ -64,6 +69,14 @@ class Api:
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     made = Nodes()
     monkeypatch.setattr(Workspace, "provider", lambda _: made)
+    return made
+
+
+@pytest.fixture
+def cluster(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> FakeKube:
+    """The API of mgmt."""
+    made = FakeKube()
+    monkeypatch.setitem(workspace.__dict__, "kubes", {"mgmt": made})
     return made
 
 
@@ -123,15 +136,55 @@ def test_what_is_owed_is_written_down_before_anything_is_done(
     assert owed(workspace.folder) is not None
 
 
-def test_a_later_command_pays(workspace: Workspace, nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    swept: list[object] = []
-    monkeypatch.setattr(probers, "sweep", swept.append)
+def test_a_later_command_pays(
+    workspace: Workspace, nodes: Nodes, cluster: FakeKube, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert faults.settle(workspace, remedy="") == ""
+    faults.remind(workspace)
+    assert capsys.readouterr().err == ""
     Hand(workspace).inject(Fault("pause", "mgmt", "r1"))
-    assert faults.settle(workspace, remedy="").startswith("mgmt: its nodes were frozen")
+    Left(workspace.folder).add("mgmt", [probers.ALL, WORD])
+    faults.remind(workspace)
+    assert capsys.readouterr().err == (
+        "An experiment is under way, or was cut off and has left a fault: mgmt: its nodes were frozen: they "
+        "answer nothing, and refuse nothing. ./invoke up undoes it.\n"
+    )
+    told = faults.settle(workspace, remedy="")
+    assert told.startswith("mgmt: its nodes were frozen")
+    assert told.endswith("; objects in mgmt are removed")
     assert nodes.done == [("pause", "mgmt"), ("start", "mgmt")]
-    assert len(swept) == 1
+    assert cluster.done == ["remove Secret word", "remove Namespace lab-degrade"]
     assert faults.settle(workspace, remedy="") == ""
+
+
+def test_objects_are_swept_where_no_fault_was_done_too(
+    workspace: Workspace, nodes: Nodes, cluster: FakeKube, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = Left(workspace.folder)
+    left.add("mgmt", [WORD])
+    left.add("app1", [WORD])
+    faults.remind(workspace)
+    assert "was cut off and has left objects in mgmt and app1." in capsys.readouterr().err
+    # Of app1 there is no node any more.
+    assert faults.settle(workspace, remedy="") == "objects in mgmt are removed"
+    assert Left(workspace.folder).clusters == []
+
+
+def test_what_lies_in_a_cluster_that_is_away_stays_written_down(
+    workspace: Workspace, nodes: Nodes, cluster: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "_BACK_S", 0.0)
+    Left(workspace.folder).add("mgmt", [WORD])
+    cluster.is_away = True
+    told = faults.settle(workspace, remedy="")
+    assert told.startswith("objects in mgmt stay until the next time (the API server of mgmt did not come")
+    assert Left(workspace.folder).clusters == ["mgmt"]
+    nodes.running = False
+    assert faults.settle(workspace, remedy="") == (
+        "objects in mgmt stay until the next time (its nodes do not run)"
+    )
+    nodes.running, cluster.is_away = True, False
+    assert faults.settle(workspace, remedy="") == "objects in mgmt are removed"
 
 
 def test_what_cannot_be_undone_stays_owed(workspace: Workspace, nodes: Nodes) -> None:
@@ -153,6 +206,12 @@ def test_what_cannot_be_undone_stays_owed(workspace: Workspace, nodes: Nodes) ->
             "kill",
             "there is no cluster 'app3' in hub-spoke",
             'Did you mean "app2"? There are mgmt, app1, app2.',
+        ),
+        (
+            "vault",
+            "pause",
+            "'vault' is an addon, and pause is done to a whole cluster",
+            "Take it away with --fault component, or name a cluster: mgmt, app1, app2.",
         ),
         ("mgmt", "component", "there is no addon 'mgmt' in the lab", "Name one with --target: "),
         ("", "component", "a component fault needs an addon", "Name one with --target: "),

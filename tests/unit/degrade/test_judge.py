@@ -63,7 +63,7 @@ def test_a_proof_that_cannot_be_told_is_none():
 
     assert run.told() == (
         "inconclusive",
-        "it cannot be told whether the claim was put to the test: refresh never ran",
+        'it cannot be told whether the claim was put to the test: "refresh" never ran',
     )
 
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_told_is_no_pass():
     run = clean()
     run.judged("holds", expression="acts.refresh.ok")
 
-    assert run.told() == ("inconclusive", "refresh never ran")
+    assert run.told() == ("inconclusive", '"refresh" never ran')
 
 
 @pytest.mark.parametrize("proof", [True, False])

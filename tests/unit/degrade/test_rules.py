@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab.degrade.judge import judge
 from tests.unit.degrade.histories import START, Run, between, figures
 
 
@@ -437,7 +438,7 @@ def test_an_expression_that_is_true():
 
     assert finding.ok
     assert finding.seen == (
-        'refresh failed after 3.1 s (no route to host); mount was done after 3.1 s, its value "kept"; '
+        '"refresh" failed after 3.1 s: no route to host; "mount": its value is "kept" after 3.1 s; '
         "series.backlog.hold.most is 80.0; series.backlog.hold.failed is 2; "
         "flows.inside.new.hold.lost is 3; phases.hold.seconds is 60.0"
     )
@@ -451,17 +452,17 @@ def test_an_expression_that_is_false():
 
     assert run.told() == (
         "fail",
-        '"A refresh was tried and failed" is not so (refresh was done after 3.1 s)',
+        '"A refresh was tried and failed" is not so ("refresh" was done after 3.1 s)',
     )
 
 
 @pytest.mark.parametrize(
     ("expression", "told"),
     [
-        ("acts.refresh.ok", ("inconclusive", "refresh never ran")),
-        ("not acts.refresh.ok", ("inconclusive", "refresh never ran")),
-        ("acts['new-pod'].ok and acts.refresh.ok", ("inconclusive", "new-pod and refresh never ran")),
-        ("acts.refresh is defined", ("inconclusive", "refresh never ran")),
+        ("acts.refresh.ok", ("inconclusive", '"refresh" never ran')),
+        ("not acts.refresh.ok", ("inconclusive", '"refresh" never ran')),
+        ("acts['new-pod'].ok and acts.refresh.ok", ("inconclusive", '"new-pod" and "refresh" never ran')),
+        ("acts.refresh is defined", ("inconclusive", '"refresh" never ran')),
         ("series.sync.hold.count == 12 or acts.refresh.ok", ("pass", "")),
         (
             "series.sync.hold.most > 1",
@@ -515,6 +516,54 @@ def test_an_expression_over_flows_to_several_clusters_has_their_sum():
     run.judged("holds", expression="flows.inside.new.hold.lost == 0")
 
     assert [each.ok for each in run.verdict().findings] == [True, True, False]
+
+
+def test_an_act_that_failed_is_told_shortly_and_shown_whole():
+    run = Run()
+    whole = 'step 4, get: 404 {"kind": "Status", "message": "secrets \\"word\\" not found", "code": 404}'
+    run.act(
+        "emptied",
+        "settle",
+        ok=False,
+        error=whole,
+        summary="Vault comes back without that word",
+        expected="status == 200",
+        seen='status 404: secrets "word" not found',
+    )
+    run.judged("holds", expression="acts.emptied.ok", says="The Secret stays.")
+
+    word, reason = run.told()
+    assert word == "fail"
+    assert reason == (
+        '"The Secret stays" is not so ("Vault comes back without that word" failed after 3.1 s: '
+        'expected status == 200, saw status 404: secrets "word" not found)'
+    )
+    [verdict] = judge(run.history())
+    assert verdict.as_json()["evidence"] == [f"app1: The Secret stays.: emptied failed after 3.1 s ({whole})"]
+
+
+def test_of_a_value_that_is_asked_for_the_act_tells_that():
+    run = Run()
+    value = {"looked_for": 1097, "missing": 520, "first_missing": [7600], "last_missing": [8119]}
+    run.act("lines", ok=False, value=value, error="step 1, exec: ...", summary="every line is looked for")
+    run.judged("holds", expression="acts.lines.value.missing == 0", says="Every line is there.")
+
+    [finding] = run.verdict().findings
+
+    assert finding.seen == '"every line is looked for": missing is 520 after 3.1 s'
+    assert '"first_missing":[7600]' in finding.evidence
+    assert "step 1, exec" in finding.evidence
+
+
+def test_what_an_earlier_version_recorded_of_an_act_is_cut_short():
+    run = Run()
+    run.act("mount", ok=False, error="x" * 300)
+    run.judged("holds", expression="acts.mount.ok")
+
+    [finding] = run.verdict().findings
+
+    assert finding.seen == f'"mount" failed after 3.1 s: {"x" * 157}...'
+    assert "x" * 300 in finding.evidence
 
 
 def test_names_of_acts_and_series_hide_behind_nothing():

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.degrade.case import case
+from lab.degrade.observed import observed
 from lab.degrade.watched import Watched
 from tests.unit.degrade.histories import START, Run, between
 
@@ -10,7 +10,7 @@ from tests.unit.degrade.histories import START, Run, between
 def watched(run: Run, name: str = "sync") -> Watched:
     history = run.history()
     (entry,) = history.run["cases"]
-    return case(history, entry).of(name)[0]
+    return observed(history, entry).of(name)[0]
 
 
 def begun(samples) -> list[float]:

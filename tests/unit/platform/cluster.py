@@ -24,6 +24,7 @@ class FakeKube:
         self.answers: dict[str, list[tuple[int, str]]] = {}
         self.asked: list[tuple[str, str, Mapping[str, str], object]] = []
         self.ready: dict[str, int] = {}
+        self.is_away = False
         self.failing_commands: list[str] = []
         """What the next commands complain of."""
 
@@ -38,6 +39,9 @@ class FakeKube:
             if not dry_run:
                 self.objects[kind, thing["metadata"].get("namespace", ""), name] = thing
             self.done.append(f"{'try' if dry_run else 'apply'} {kind} {name}")
+
+    def is_ready(self) -> bool:
+        return not self.is_away
 
     def remove(self, reference: Reference) -> None:
         self.done.append(f"remove {reference.kind} {reference.name}")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from threading import Event
 from typing import cast
 
 import pytest
 
+from lab.catalog.words import secret
 from lab.clients.kube import Kube
+from lab.clients.kube_objects import Reference
 from lab.platform.check import Runner, Subject
+from lab.platform.steps import Attempted, Doer
 from lab.result import CheckResult
 from tests.unit.catalog.addons import CONFIG, view, write
 from tests.unit.platform.cluster import FakeKube
@@ -32,6 +37,13 @@ class Lab:
         kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
         subject = Subject(self.placed, self.placed.addon.checks[0], "a")
         return Runner(self.view, kubes, Event()).run(subject)
+
+    def attempt(self, *, ledger: Ledger | None = None, leave: bool = False) -> Attempted:
+        """The same steps, as a contract's act has them done."""
+        kubes = {name: cast("Kube", kube) for name, kube in self.kubes.items()}
+        steps = self.placed.addon.checks[0].steps
+        doer = Doer(self.view, kubes, Event(), ledger)
+        return doer.do(self.placed, steps, cluster="a", timeout=2, leave=leave)
 
 
 def test_a_request_goes_through_the_clusters_api_server(tmp_path: Path) -> None:
@@ -93,6 +105,58 @@ def test_without_a_condition_the_status_decides(tmp_path: Path, status: int, ok:
     assert lab.run().ok is ok
 
 
+STATUS = '{"kind": "Status", "metadata": {}, "message": "secrets \\"word\\" not found", "code": 404}'
+
+
+@pytest.mark.parametrize(
+    ("condition", "answer", "expected", "seen"),
+    [
+        ("status == 200", (404, STATUS), "status == 200", 'status 404: secrets "word" not found'),
+        (
+            "status == 200 and result.data.word == 'x'",
+            (404, STATUS),
+            "status == 200 and result.data.word == 'x'",
+            'status 404: secrets "word" not found',
+        ),
+        ("", (404, STATUS), "status < 400", 'status 404: secrets "word" not found'),
+        ("status == 201", (200, "fine"), "status == 201", "status 200"),
+        (
+            "result.missing == 0",
+            (200, '{"missing": 520, "first": [7, 8]}'),
+            "result.missing == 0",
+            "result.missing is 520",
+        ),
+        (
+            "result.items[0].ready == 'True'",
+            (200, '{"items": [{"ready": "False"}], "more": 1}'),
+            "result.items[0].ready == 'True'",
+            "result.items[0].ready is False",
+        ),
+        ("'ok' in result", (200, "x" * 200), "'ok' in result", "x" * 160 + "..."),
+    ],
+)
+def test_what_did_not_hold_is_told_shortly(
+    tmp_path: Path, condition: str, answer: tuple[int, str], expected: str, seen: str
+) -> None:
+    said = f", expect: {json.dumps(condition)}" if condition else ""
+    lab = Lab(tmp_path, f'[{{get: {{path: "/?q=1"}}{said}}}]')
+    lab.kubes["a"].answers = {"/?q=1": [answer]}
+    done = lab.attempt()
+    assert (done.ok, done.expected, done.seen) == (False, expected, seen)
+    assert done.why == f"expected {expected}, saw {seen}"
+
+
+def test_half_of_a_secret_is_not_told_either(tmp_path: Path) -> None:
+    lab = Lab(
+        tmp_path,
+        '[{request: {service: web, port: 8080, path: "/?q=1", body: {t: "{{ secret(\'t\') }}"}}, '
+        "expect: \"'ok' in result\"}]",
+    )
+    word = secret(lab.view.seed, "x", "t")
+    lab.kubes["a"].answers = {PATH: [(200, "." * 140 + " " + word)]}
+    assert word[:8] not in lab.attempt().seen
+
+
 def test_what_was_applied_is_gone_afterwards(tmp_path: Path) -> None:
     steps = '[{apply: {template: probe.yaml.j2, on: b}}, {get: {path: "/?q=1"}, expect: "status == 200"}]'
     probe = (
@@ -103,6 +167,37 @@ def test_what_was_applied_is_gone_afterwards(tmp_path: Path) -> None:
     assert not lab.run().ok
     assert lab.kubes["b"].done == ["apply ConfigMap probe", "remove ConfigMap probe"]
     assert lab.kubes["a"].done == []
+
+
+class Ledger:
+    """Writes down what it is told, and what was applied by then."""
+
+    def __init__(self, api: FakeKube) -> None:
+        self.api = api
+        self.told: list[tuple[str, str, str, int]] = []
+
+    def add(self, cluster: str, objects: Collection[Reference]) -> None:
+        self.told += [("add", cluster, each.name, len(self.api.done)) for each in objects]
+
+    def forget(self, cluster: str, objects: Collection[Reference]) -> None:
+        self.told += [("forget", cluster, each.name, len(self.api.done)) for each in objects]
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_what_is_applied_is_written_down_first(tmp_path: Path, *, leave: bool) -> None:
+    apply = "apply: {template: probe.yaml.j2"
+    steps = f"[{{{apply}}}}}, {{{apply}}}}}, {{{apply}, dry_run: true}}}}, {{{apply}, keep: true}}}}]"
+    lab = Lab(tmp_path, steps, probe__yaml__j2=CONFIG.replace("{name: x}", "{name: probe}"))
+    api = lab.kubes["a"]
+    ledger = Ledger(api)
+    assert lab.attempt(ledger=ledger, leave=leave).ok
+    applied = ["apply ConfigMap probe"] * 2 + ["try ConfigMap probe", "apply ConfigMap probe"]
+    if leave:
+        assert ledger.told == [("add", "a", "probe", 0)]
+        assert api.done == applied
+    else:
+        assert ledger.told == [("add", "a", "probe", 0), ("forget", "a", "probe", 5)]
+        assert api.done == [*applied, "remove ConfigMap probe"]
 
 
 def test_a_refusal_can_be_what_is_expected(tmp_path: Path) -> None:

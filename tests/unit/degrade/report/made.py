@@ -158,6 +158,7 @@ def header(clusters: Sequence[str], *, flows: int = 0) -> dict[str, Any]:
         "run": "20260101-100000-kill-mgmt",
         "lab": "hub-spoke",
         "topology": "hub-spoke",
+        "asked_for": {"topology": "hub-spoke", "contract": ""},
         "fault": "kill",
         "target": "mgmt",
         "profile": {

@@ -242,7 +242,12 @@ def test_the_setting_is_told(whole):
 @pytest.mark.parametrize(
     ("run", "line"),
     [
-        ({"topology": "/home/me/my lab.yaml", "lab": "two"}, "-t 'my lab' --name two --fault kill"),
+        (
+            {"asked_for": {"topology": "labs/my lab.yaml", "contract": "C3,C6"}},
+            "./invoke degrade -t 'labs/my lab.yaml' --fault kill --target mgmt --profile quick --hold",
+        ),
+        ({"asked_for": {"topology": "", "contract": "C3,C6"}, "lab": "two"}, "-t hub-spoke --name two"),
+        ({"asked_for": {"topology": "", "contract": "C3,C6"}}, " --contract C3,C6"),
         ({"target": "a; rm -rf /"}, "--target 'a; rm -rf /'"),
         ({"profile": {"name": "", "hold_s": 600.5}}, "--target mgmt --hold 600.5s"),
     ],

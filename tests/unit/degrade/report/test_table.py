@@ -13,7 +13,7 @@ def test_without_a_width_every_contract_is_a_line():
     lines = render_table(judged.verdicts(), width=0, colour=False).splitlines()
 
     assert lines[0] == (
-        "FAIL          C1  Application workloads run on when mgmt dies."
+        "FAIL          C1            Application workloads run on when mgmt dies."
         "  app2: 4 of 2599 requests to app1 were lost (timed out), the longest outage 0.5 s"
     )
     assert [line.split()[1] for line in lines[:6]] == ["C1", "C2", "C3", "C4", "C6", "C8"]
@@ -29,6 +29,21 @@ def test_lines_are_wrapped_and_lose_nothing(width):
     assert max(map(len, text.splitlines())) <= max(width, 52)
     assert " ".join(text.split()) == " ".join(render_table(judged.verdicts(), width=0, colour=False).split())
     assert not re.search(r" $", text, re.MULTILINE)
+
+
+def test_ids_are_whole_and_texts_below_one_another_at_80_columns():
+    claim = judged.verdicts()[0]
+    control = replace(judged.verdicts()[5], contract="C5-any-backend", control_of="C5")
+
+    lines = render_table([claim, control], width=80, colour=False).splitlines()
+
+    begin = len("inconclusive  C5-any-backend  ")
+    heads = [line[:begin].split() for line in lines if line[:1].strip()]
+    assert heads[0] == ["FAIL", "C1"]
+    assert ["fail", "C5-any-backend"] in heads
+    texts = lines[: lines.index("")] + lines[lines.index("") + 2 : -2]
+    assert all(line[begin - 1] == " " and line[begin] != " " for line in texts)
+    assert max(map(len, lines)) <= 80
 
 
 def test_only_what_somebody_must_look_at_is_in_capitals():

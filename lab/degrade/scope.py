@@ -49,7 +49,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Case:
-    """A contract on one cluster."""
+    """A contract on one cluster, which is to be judged; what is seen of it is an ``Observed``."""
 
     told: Told
     cluster: str

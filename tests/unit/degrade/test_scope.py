@@ -8,7 +8,7 @@ import pytest
 
 from lab.addons import catalog
 from lab.catalog.place import Placed, place
-from lab.degrade.cases import Away, Case, Skipped, bind, choose
+from lab.degrade.scope import Away, Case, Skipped, bind, choose
 from lab.degrade.told import told
 from lab.errors import InputError
 from lab.settings import from_environment

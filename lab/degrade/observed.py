@@ -1,4 +1,4 @@
-"""A contract on one cluster, with what was seen of it: what judgements are about."""
+"""What was seen of a contract on one cluster: what judgements are about, read from a history."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _OVER: Final[Mapping[Manner, str]] = {"new": "over new connections", "kept": "ov
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """A contract on one cluster. ``flows`` are by id and manner; ``acts`` those that were done."""
+class Observed:
+    """What was seen of a contract on one cluster. ``flows`` are by id and manner; ``acts`` were done.
+
+    ``summaries`` are those of acts, by id.
+    """
 
     history: History
     contract: str
@@ -29,6 +32,7 @@ class Case:
     series: Mapping[str, Watched]
     flows: Mapping[str, Mapping[Manner, Watched]]
     acts: Mapping[str, Done]
+    summaries: Mapping[str, str]
 
     def of(self, name: str) -> list[Watched]:
         """What a judgement of ``name`` is about: a series, or each flow of that name in each manner.
@@ -48,11 +52,11 @@ class Case:
         return [name] if name in self.flows else [each for each in self.flows if each.startswith(f"{name}-")]
 
 
-def case(history: History, entry: Mapping[str, Any]) -> Case:
-    """Return the case that ``entry`` of the header describes."""
+def observed(history: History, entry: Mapping[str, Any]) -> Observed:
+    """Return what was seen of the case that ``entry`` of the header describes."""
     prefix = f"{entry['contract']}/{entry['cluster']}/"
     acts = {name: done for name in entry["acts"] if (done := history.acts.get(prefix + name))}
-    return Case(
+    return Observed(
         history=history,
         contract=entry["contract"],
         cluster=entry["cluster"],
@@ -63,6 +67,7 @@ def case(history: History, entry: Mapping[str, Any]) -> Case:
             for name in entry["flows"]
         },
         acts=acts,
+        summaries={name: about["summary"] for name, about in entry["acts"].items()},
     )
 
 
