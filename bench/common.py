@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from types import FrameType
 from typing import NoReturn
 
@@ -133,8 +134,12 @@ def invoke(
     checkout: Path = PROJECT,
     env: Mapping[str, str] | None = None,
     on_line: Callable[[str], None] = console.note,
+    cancelled: Event | None = None,
 ) -> process.Result:
-    """Run ``./invoke WORDS``; its progress goes to our stderr. Raises for any exit code but 0."""
+    """Run ``./invoke WORDS``; its progress goes to our stderr. Raises for any exit code but 0.
+
+    ``cancelled``, once set, interrupts it.
+    """
     console.note(f"$ ./invoke {shlex.join(words)}")
     return process.run(
         [checkout / "invoke", *words],
@@ -142,6 +147,7 @@ def invoke(
         env=env,
         timeout=LONG_S,
         on_line=on_line,
+        cancelled=cancelled,
         # Interrupted, it has containers to let go of.
         grace=60,
     )

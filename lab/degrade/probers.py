@@ -52,7 +52,10 @@ def manifests(topology: Topology, cluster: str, run: str, routes: Iterable[Route
         image=IMAGE,
         near_first=topology.mesh.stale_backends.policy == "prefer_local",
         run=run,
-        program=resources.files("lab.degrade").joinpath("prober.py").read_text(encoding="utf-8"),
+        programs={
+            name: resources.files("lab.degrade").joinpath(name).read_text(encoding="utf-8")
+            for name in ("prober.py", "loop.py")
+        },
         flows={"flows": [{**asdict(each), "timeout": REQUEST_TIMEOUT_S} for each in routes]},
     )
 
