@@ -268,17 +268,20 @@ class Request(Timer):
 
     def _end(self, sock: socket.socket) -> None:
         flow, now = self._flow, time.monotonic()
-        if not self._answer.startswith(b"HTTP/1.1 200"):
+        version, _, status = self._answer[:12].partition(b" ")
+        if not version.startswith(b"HTTP/1.") or status != b"200":
             self._fail(OSError(self._answer[:60].split(b"\r\n")[0].decode("ascii", "replace")))
             return
         if now > self._deadline:
             self._fail(TimeoutError())
             return
         flow.record.add(self._number, self._began, (now - self._began[0]) * 1000)
-        if flow.keeps:
+        if flow.keeps and version == b"HTTP/1.1" and CLOSES.lower() not in self._answer.lower():
             flow.kept = sock
             flow.loop.hand_over(sock, flow.idle)
         else:
+            # The manner is new, or the server's: one that says that it closes is taken at its word.
+            flow.kept = None
             flow.loop.close(sock)
         self.over, flow.busy = True, False
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lab.degrade import prober, probers
-from lab.degrade.loop import Loop
+from lab.degrade.loop import Loop, http
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES
 from tests.unit.degrade.pods import GOOD, OwnLoop, Peer, Resolver, free_port, until
@@ -212,6 +212,20 @@ def test_a_connection_that_is_kept_is_made_again_only_after_a_failure(
     until(loop, lambda: len(told.ms("kept")) > 12)
     assert [bool(error) for error in told.errors("kept")[:12]] == [False, False, False, True] * 3
     assert len(closing) >= 3
+
+
+@pytest.mark.parametrize("answer", [GOOD.replace(b"1.1", b"1.0"), http(b"{}", "connection: Close")])
+def test_a_server_that_closes_after_each_answer_loses_none(
+    loop: Loop, names: Resolver, told: Told, answer: bytes
+) -> None:
+    def one(sock: socket.socket, _: int) -> None:
+        sock.send(answer)
+        loop.close(sock)
+
+    peer = Peer(loop, one)
+    probe(loop, peer.port)
+    until(loop, lambda: len(told.ms("new")) > 3 and len(told.ms("kept")) > 3)
+    assert set(told.errors("new")) == set(told.errors("kept")) == {""}
 
 
 def test_an_answer_may_come_in_pieces(loop: Loop, names: Resolver, told: Told) -> None:
