@@ -38,11 +38,11 @@ class Counters:
         self._types: dict[str, str] = {}
         self._values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
 
-    def add(self, name: str, **labels: str) -> None:
-        """Count one more."""
+    def add(self, name: str, count: int = 1, /, **labels: str) -> None:
+        """Count one more; 0 has it there from the start, so that what begins later is seen to grow."""
         with self._lock:
             self._types[name] = "counter"
-            self._add(name, name, labels, 1)
+            self._add(name, name, labels, count)
 
     def observe(self, name: str, seconds: float, **labels: str) -> None:
         """Count something that took ``seconds``, in a histogram."""
@@ -175,6 +175,8 @@ class Server(ThreadingHTTPServer):
 def customer(rate: float) -> None:
     """Order ``rate`` times a second, for ever; a slow answer never delays the orders after it by more."""
     run, seq, due = LAST["run"], 0, time.monotonic()
+    for result in ("ok", "failed"):
+        COUNTERS.add("demo_orders_total", 0, result=result)
     while True:
         seq += 1
         started = time.monotonic()

@@ -84,7 +84,7 @@ class Judgement:
               them), and there are ``least`` or more
     silent    samples of ``of`` fail in ``phases``: nearly all
     same      ``of`` has one value, from baseline to settle
-    returns   ``of`` is ok again ``within`` seconds of the fault's undoing, and stays so
+    returns   ``of`` is ok again ``within`` seconds of the fault's undoing, for half a minute at least
     holds     ``expression`` is true: it knows ``acts``, ``series``, ``flows`` and ``phases``
 
     ``of`` is the id of a series or a flow. Where ``after`` depends on the lab, ``later`` is an expression for

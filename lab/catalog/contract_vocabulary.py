@@ -136,7 +136,7 @@ _judgement = Block(
         Field(
             "returns",
             _thing,
-            "A series that is well again `within` a time of the fault's undoing, and stays so.",
+            "A series that is well again `within` a time of the fault's undoing, for half a minute at least.",
             needs="within",
         ),
         Field(

@@ -25,6 +25,9 @@ from lab.degrade.verdict import Finding
 from lab.degrade.watched import Watched, later, stretches
 from lab.document.position import listed, shorten
 
+STAYS_S: Final = 30.0
+"""How long what has returned must be well without a failure, to have returned."""
+
 SILENT: Final = 0.9
 """The share of samples that fail where something is silent: a request may get through to what is dying."""
 
@@ -190,16 +193,16 @@ def _returns_one(history: History, judgement: Judgement, watched: Watched) -> _S
         return _Seen(None, "the fault was not undone")
     start = undone.mono if undone else history.spans["recover"][0]
     samples = watched.since(start)
-    failures = [index for index, each in enumerate(samples) if not each.ok]
-    back = samples[failures[-1] + 1 if failures else 0 :][:1]
-    took = back[0].mono + back[0].seconds - start if back else None
+    back = _back(samples)
+    failures = [each for each in samples if not each.ok and (back is None or each.mono < back.mono)]
+    took = back.mono + back.seconds - start if back else None
     measured = {f"{watched.name}_returned_s": round(took, 1)} if took is not None else {}
     within = _seconds(judgement.within)
     back_text = (
         f"{watched.title} was ok again {_seconds(took or 0)} after the fault was undone, and had {within}"
     )
-    if failures and samples[failures[-1]].mono > start + judgement.within:
-        last = samples[failures[-1]]
+    if failures and failures[-1].mono > start + judgement.within:
+        last = failures[-1]
         why = f" ({shorten(last.error, most=80)})" if last.error else ""
         still = f"{watched.title} still failed {_seconds(last.mono - start)} after the fault was undone{why}"
         return _Seen(False, back_text if back else f"{still}, and had {within}", measured)
@@ -215,6 +218,16 @@ def _returns_one(history: History, judgement: Judgement, watched: Watched) -> _S
     if doubt or took is None:
         return _Seen(None, doubt, measured)
     return _Seen(took <= judgement.within, back_text, measured)
+
+
+def _back(samples: Sequence[Sample]) -> Sample | None:
+    """The first of those that are well for long enough, or else to the end."""
+    first = None
+    for each in samples:
+        first = (first or each) if each.ok else None
+        if first is not None and each.mono + each.seconds - first.mono >= STAYS_S:
+            break
+    return first
 
 
 def _holds(case: Observed, judgement: Judgement) -> _Seen:

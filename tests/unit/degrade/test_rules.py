@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from lab.degrade import rules
 from lab.degrade.judge import judge
 from tests.unit.degrade.histories import START, Run, between, figures
 
@@ -366,6 +367,17 @@ def test_what_returns_late_or_not_for_good(fails, told):
     run.judged("returns", "sync", within=10)
 
     assert run.told() == ("fail", told)
+
+
+def test_what_fails_again_long_after_it_returned_had_returned(monkeypatch):
+    """One answer that an observer does not get, minutes later, is not the recovery's."""
+    monkeypatch.setattr(rules, "STAYS_S", 20.0)
+    run = Run()
+    run.series("sync", every=1, fails=lambda at: 22 <= at < 85 or at == 108, takes=0)
+    run.judged("returns", "sync", within=10)
+
+    assert found(run).measured == {"sync_returned_s": 3.0}
+    assert found(run).ok is True
 
 
 def test_what_failed_when_the_time_was_over_did_not_return():
