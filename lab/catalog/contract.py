@@ -110,7 +110,8 @@ class Contract:
 
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
     to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over ``options``,
-    or empty.
+    or empty. ``endures`` is an expression over ``acts`` of the baseline, or empty: for how many seconds
+    of an outage the claim is made.
     """
 
     id: str
@@ -125,3 +126,4 @@ class Contract:
     control_of: str = ""
     fails: str = ""
     when: str = ""
+    endures: str = ""

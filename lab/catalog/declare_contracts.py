@@ -61,6 +61,7 @@ def contracts(entries: Iterable[Any], *, namespace: str, needs: tuple[str, ...])
             control_of=values.get("control_of", ""),
             fails=values.get("fails", ""),
             when=values.get("when", ""),
+            endures=values.get("endures", ""),
         )
         for values in whole(entries)
     )
@@ -220,6 +221,8 @@ class _Written:
     def _texts(self) -> Iterator[Problem]:
         if "when" in self.values:
             yield from self.texts.expression((*self.path, "when"), self.values["when"], known=("options",))
+        if "endures" in self.values:
+            yield from self._endures((*self.path, "endures"), self.values["endures"])
         for key in ("series", "acts"):
             for path, each in self._entries(key):
                 yield from self.texts.steps(
@@ -235,6 +238,16 @@ class _Written:
         for path, each in self._entries("flows"):
             known = (*IN_SERVICES, "to") if each.get("to") == OTHERS else IN_SERVICES
             yield from self.texts.text((*path, "service"), each.get("service", ""), known=known)
+
+    def _endures(self, path: Path, expression: str) -> Iterator[Problem]:
+        """Find what is not known before anything is broken: only what acts of the baseline saw is."""
+        faults = list(self.texts.expression(path, expression, known=("acts",)))
+        yield from faults or self._expression(path, expression)
+        mentioned = {each[1] for each in expression_paths(expression) if each[0] == "acts" and each[1:]}
+        for _, act in () if faults else self._entries("acts"):
+            if act.get("id") in mentioned and act.get("during", PHASES[0]) != PHASES[0]:
+                message = f'"{act["id"]}" is done during {act["during"]}, and this is told before'
+                yield self._problem(path, message, f"Name an act of the {PHASES[0]}.")
 
     def _judgement(self, path: Path, values: Mapping[str, Any]) -> Iterator[Problem]:
         rule = next((each for each in RULES if each in values), None)
