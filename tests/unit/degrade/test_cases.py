@@ -41,10 +41,15 @@ def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() 
     apps = ["app1", "app2"]
     judged = ("C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6", "C7")
     assert on(cases) == dict.fromkeys(judged, apps)
-    # Controls that need a second agent beside the real one, which the topology does not ask for.
+    # Controls that need something beside the real one, which the topology does not ask for.
     assert {(each.contract.id, each.cluster, each.reason) for each in skipped} == {
         (control, app, f"{addon} is not set up for it (options.control)")
-        for control, addon in (("C2-restarted", "prometheus-agent"), ("C6-ten-tries", "promtail"))
+        for control, addon in (
+            ("C2-one-tenant", "thanos"),
+            ("C2-restarted", "prometheus-agent"),
+            ("C2-truncated", "prometheus-agent"),
+            ("C6-ten-tries", "promtail"),
+        )
         for app in apps
     }
 
@@ -114,6 +119,6 @@ def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
         choose(told(topology, placed, CATALOG), ["C5-any-backed"])
     assert refused.value.brief == "there is no contract 'C5-any-backed'"
     assert refused.value.remedy == (
-        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C5, '
-        "C5-any-backend, C6, C6-ten-tries and C7."
+        'Did you mean "C5-any-backend"? There are C1, C2, C2-one-tenant, C2-restarted, C2-truncated, C3, '
+        "C3-delete, C4, C5, C5-any-backend, C6, C6-ten-tries and 1 more."
     )
