@@ -110,18 +110,26 @@ class Ended:
         self.gone -= again
         self.had[target], self.seen[target] = series, moment
 
-    def forget(self) -> None:
-        """Begin to count, knowing what targets have."""
-        self.surely, self.perhaps, self.gone = 0, 0, set()
+    def begin(self, since: float, interval: float) -> None:
+        """Begin to count, knowing what targets had before; of those that are gone the marks may come yet."""
+        _, self.perhaps = self._gone(since, interval)
+        self.surely, self.gone = 0, set()
+        self.had = {name: each for name, each in self.had.items() if not self._is_gone(name, since, interval)}
 
     def ends(self, until: float, interval: float) -> tuple[int, int]:
         """How many series have ended for sure, and how many perhaps."""
-        perhaps = self.perhaps
-        for target, series in self.had.items():
-            # A target that is there no more: its series end some time later, if nothing takes its place.
-            if self.seen[target] < until - 1.5 * interval:
-                perhaps += len(series)
-        return self.surely + len(self.gone), perhaps
+        surely, perhaps = self._gone(until, interval)
+        return self.surely + len(self.gone) + surely, self.perhaps + perhaps
+
+    def _gone(self, now: float, interval: float) -> tuple[int, int]:
+        """How many series of targets that are there no more have ended for sure, and how many perhaps."""
+        gone = {name: each for name, each in self.had.items() if self._is_gone(name, now, interval)}
+        # Their marks are made when two more looks would have been, and a tenth.
+        surely = sum(len(each) for name, each in gone.items() if self.seen[name] < now - 3.5 * interval)
+        return surely, sum(map(len, gone.values())) - surely
+
+    def _is_gone(self, target: str, now: float, interval: float) -> bool:
+        return self.seen[target] < now - 1.5 * interval
 
 
 @dataclass(frozen=True)
@@ -220,18 +228,16 @@ def counted(labels: str, since: float, until: float, interval: float) -> dict[st
     length = 2 * interval + 10
     if not readings or max(readings) - min(readings) < 2 * length:
         return {}
-    edges = [
-        edge(labels, readings, start, start + length) for start in (min(readings), max(readings) - length)
-    ]
-    if None in edges:
+    starts = (min(readings), max(readings) - length)
+    edges = [each for start in starts if (each := edge(labels, readings, start, start + length))]
+    if len(edges) != len(starts):
         return {}
     (first, unsure), (last, more) = edges
     if readings[last] < readings[first]:
         return {}
     ended = Ended()
-    # Who was there before has ended if it is there no more.
-    read(labels, first - 2 * interval, first, ended)
-    ended.forget()
+    read(labels, first - 3 * interval, first, ended)
+    ended.begin(first, interval)
     appended, there = round(readings[last] - readings[first]), read(labels, first, last, ended)
     surely, perhaps = ended.ends(last, interval)
     most = appended - there - surely

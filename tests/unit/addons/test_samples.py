@@ -93,10 +93,20 @@ def test_series_of_who_does_not_answer_end_for_sure() -> None:
     assert ended.ends(3.0, 1.0) == (2, 0)
 
 
-def test_series_of_who_is_there_no_more_have_ended_perhaps() -> None:
+def test_series_of_who_is_there_no_more_end_some_time_later() -> None:
     ended = SAMPLES.Ended()
     look(ended, {"up", "a"}, {"up", "a"})
-    assert ended.ends(START + 9, 1.0) == (0, 2)
+    assert [ended.ends(START + each, 1.0) for each in (2, 4, 9)] == [(0, 0), (0, 2), (2, 0)]
+
+
+def test_what_ended_before_the_count_began_is_counted_only_where_its_mark_may_come_yet() -> None:
+    ended = SAMPLES.Ended()
+    ended.look("gone", START - 2.0, {"up", "a"}, answers=True)
+    look(ended, {"up", "a", "b"}, {"up", "a"})
+    ended.begin(START + 1, 1.0)
+    assert ended.ends(START + 1, 1.0) == (0, 2)
+    look(ended, {"up"})
+    assert ended.ends(START + 1, 1.0) == (1, 2)
 
 
 def test_the_counter_is_read_where_nothing_else_goes_on() -> None:
