@@ -43,8 +43,8 @@ def write_request(tenant: str, nonce: str, now_ms: int) -> bytes:
     return field(1, labels + field(2, sample))
 
 
-def main(tenant: str, nonce: str) -> None:
-    """Send it. What goes wrong is printed: whoever reads it tries again."""
+def send(tenant: str, nonce: str, url: str = URL) -> int:
+    """Send it, and return the status of the answer. Raises OSError, which urllib's errors are."""
     headers = {
         "Content-Type": "application/x-protobuf",
         "Content-Encoding": "snappy",
@@ -52,10 +52,15 @@ def main(tenant: str, nonce: str) -> None:
         "THANOS-TENANT": tenant,
     }
     body = snappy(write_request(tenant, nonce, int(time.time() * 1000)))
-    request = urllib.request.Request(URL, body, headers)
+    request = urllib.request.Request(url, body, headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        return int(answer.status)
+
+
+def main(tenant: str, nonce: str) -> None:
+    """Send it. What goes wrong is printed: whoever reads it tries again."""
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            print(answer.status)  # noqa: T201
+        print(send(tenant, nonce))  # noqa: T201
     except urllib.error.HTTPError as error:
         print(error.code, error.read().decode(errors="replace"))  # noqa: T201
     except OSError as error:

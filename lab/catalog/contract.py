@@ -114,7 +114,8 @@ class Contract:
 
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
     to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over the lab and the
-    fault (:data:`lab.catalog.templates.IN_WHEN`), or empty.
+    fault (:data:`lab.catalog.templates.IN_WHEN`), or empty. ``endures`` is an expression over ``acts`` of
+    the baseline, or empty: for how many seconds of an outage the claim is made.
     """
 
     id: str
@@ -129,3 +130,4 @@ class Contract:
     control_of: str = ""
     fails: str = ""
     when: str = ""
+    endures: str = ""

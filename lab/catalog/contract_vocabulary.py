@@ -213,6 +213,13 @@ CONTRACT: Final = Block(
             examples=("options.control", 'component == "" and mesh.stale_backends == "keep"'),
         ),
         Field(
+            "endures",
+            EXPRESSION,
+            "A Jinja2 expression over `acts` of the baseline: how many seconds of outage it is claimed for. "
+            "That this one is to be longer is said before anything is broken.",
+            examples=("acts.buffer.value.seconds",),
+        ),
+        Field(
             "control_of",
             _id,
             "Of a negative control: the contract that must fail here. It is as it should be when it fails.",

@@ -70,6 +70,7 @@ def contracts(entries: Iterable[Any], *, namespace: str, needs: tuple[str, ...])
             control_of=values.get("control_of", ""),
             fails=values.get("fails", ""),
             when=values.get("when", ""),
+            endures=values.get("endures", ""),
         )
         for values in whole(entries)
     )
@@ -240,6 +241,8 @@ class _Written:
 
     def _texts(self) -> Iterator[Problem]:
         yield from self._of_lab(self.path, self.values, "when", known=IN_WHEN)
+        if "endures" in self.values:
+            yield from self._endures((*self.path, "endures"), self.values["endures"])
         for key in ("series", "acts"):
             for path, each in self._entries(key):
                 yield from self.texts.steps(
@@ -269,6 +272,16 @@ class _Written:
             has = KNOWN_OF.get(root, ())
             if has and parts[0] not in has:
                 yield self._problem(here, f'{root} has no "{parts[0]}"', one_of(parts[0], has, none=""))
+
+    def _endures(self, path: Path, expression: str) -> Iterator[Problem]:
+        """Find what is not known before anything is broken: only what acts of the baseline saw is."""
+        faults = list(self.texts.expression(path, expression, known=("acts",)))
+        yield from faults or self._expression(path, expression)
+        acts = {path[1] for path in expression_paths(expression) if path[0] == "acts" and path[1:]}
+        for _, act in () if faults else self._entries("acts"):
+            if act.get("id") in acts and act.get("during", PHASES[0]) != PHASES[0]:
+                message = f'"{act["id"]}" is done during {act["during"]}, and this is told before'
+                yield self._problem(path, message, f"Name an act of the {PHASES[0]}.")
 
     def _judgement(self, path: Path, values: Mapping[str, Any]) -> Iterator[Problem]:
         rule = next((each for each in RULES if each in values), None)

@@ -116,6 +116,7 @@ class Experiment:
         self._finish_acts()
         if failed := [f"{name}: {done.why}" for name, done in self._sampler.acts.items() if not done.ok]:
             self._unclean("; ".join(failed))
+        self._warn()
         try:
             self._wait("all is well", self._unwell, timeout=_CLEAN_S)
         except TimedOut as error:
@@ -127,6 +128,14 @@ class Experiment:
         more = [name for name, count in self._sampler.lost.items() if count > lost.get(name, 0)]
         if problems := [*self._failing(), *(f"{name} lost requests" for name in more)]:
             self._unclean("; ".join(problems))
+
+    def _warn(self) -> None:
+        """Say whose claim is not made of so long an outage."""
+        hold = self.profile.hold
+        for case in self.cases:
+            seconds = self._sampler.endures(case)
+            if seconds is not None and seconds < hold:
+                self._note(f"{case.id} endures an outage of {seconds:.0f} s; this one is to last {hold:g} s")
 
     def _unclean(self, why: str) -> None:
         self._note(f"the baseline was not clean, so nothing was broken: {why}", code="unclean")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.catalog.contract import Act, Phase, Series
-from lab.catalog.words import LabView
+from lab.catalog.words import LabView, Words
 from lab.clients.kube import Kube
 from lab.degrade.left import Left
 from lab.degrade.probers import REQUEST_TIMEOUT_S, Listener
@@ -182,6 +182,14 @@ class Sampler:
             "acts": {name: done for name, done in mine.items() if done is not None},
             **nonce(),
         }
+
+    def endures(self, case: Case) -> float | None:
+        """For how many seconds of an outage a case makes its claim; None if it does not say."""
+        if not case.contract.endures:
+            return None
+        words = Words(case.placed, self.view, cluster=case.cluster, more=self._words(case))
+        seconds = words.value(case.contract.endures, {})
+        return float(seconds) if isinstance(seconds, int | float) else None
 
     def _listen(self) -> None:
         while not self._stop.wait(_LISTEN_EVERY_S):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
-from lab.catalog.addon import Catalog
+from lab.catalog.addon import Addon, Catalog
 from lab.catalog.load import load_catalog
 from lab.catalog.place import place
 from lab.catalog.render import render
@@ -65,6 +66,25 @@ def test_all_can_be_rendered_in_labs(folder: Path, tmp_path: Path) -> None:
             assert render(each, lab)
             seen.add(each.addon.name)
     assert seen == set(names(folder))
+
+
+def test_all_can_be_rendered_with_every_switch_turned(tmp_path: Path) -> None:
+    catalog = load_catalog(SHIPPED, images=images(), kept=kept())
+    for used in together(catalog):
+        topology = hub_with(tmp_path, used=used)
+        placed = [
+            replace(each, options=dict(each.options) | switched(each.addon))
+            for each in place(topology, catalog)
+        ]
+        require_renderable(topology, placed)
+        lab = look(topology, placed, seed=b"seed")
+        for each in placed:
+            assert render(each, lab)
+
+
+def switched(addon: Addon) -> dict[str, bool]:
+    switches = (each for each in addon.options.values() if isinstance(each.default, bool))
+    return {each.name: not each.default for each in switches}
 
 
 @pytest.mark.parametrize("folder", [SHIPPED, TESTING], ids=["shipped", "testing"])

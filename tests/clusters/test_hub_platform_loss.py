@@ -18,6 +18,7 @@ def with_controls(hub_spoke: Workspace, tmp_path_factory: pytest.TempPathFactory
     for addon, options in (
         ("promtail", "control: true, control_period: 2s"),
         ("prometheus-agent", "control: true"),
+        ("thanos", "control: true"),
     ):
         assert f"{{use: {addon}}}" in text
         text = text.replace(f"{{use: {addon}}}", f"{{use: {addon}, with: {{{options}}}}}")
@@ -28,7 +29,15 @@ def with_controls(hub_spoke: Workspace, tmp_path_factory: pytest.TempPathFactory
 
 
 PROMISES = ("C1", "C2", "C3", "C4", "C5", "C6", "C7")
-CONTROLS = ("C2-restarted", "C3-delete", "C4-far", "C5-any-backend", "C6-ten-tries")
+CONTROLS = (
+    "C2-one-tenant",
+    "C2-restarted",
+    "C2-truncated",
+    "C3-delete",
+    "C4-far",
+    "C5-any-backend",
+    "C6-ten-tries",
+)
 
 
 def test_the_hub_dies_and_every_promise_of_the_platform_holds(
@@ -46,5 +55,12 @@ def test_the_hub_dies_and_every_promise_of_the_platform_holds(
         samples = found["C2"]["measured"][each]["samples"]
         assert samples["lost"] == 0
         assert samples["series"] >= 4
+        # One a second, through an outage of ninety; and as many of all series as the agent counted.
+        assert samples["beats"] >= 90
+        assert samples["missing"][0] == 0
+        assert samples["appended"] > samples["found"] > 0
         assert found["C2-restarted"]["measured"][each]["samples"]["lost"] > 0
+        cut = found["C2-truncated"]["measured"][each]
+        assert cut["samples"]["lost"] > 0
+        assert cut["log"]["lost_from"][0] <= cut["samples"]["first_lost"] <= cut["log"]["lost_from"][1] + 1
     require_whole(hub_spoke)

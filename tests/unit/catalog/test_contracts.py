@@ -23,6 +23,7 @@ contracts:
   - id: C3
     claim: Secrets stay as they are while the store is away.
     away: mgmt
+    endures: acts.seed.value * 2
     each: [app, edge]
     needs: [other]
     series:
@@ -55,6 +56,11 @@ contracts:
         steps: [{apply: {template: refresh.yaml.j2}}]
         value: result.kind
       - {id: look, summary: a look at it, during: settle, steps: [{get: {path: /version}}]}
+      - id: seed
+        summary: how much there is
+        during: baseline
+        steps: [{get: {path: /version}}]
+        value: status
     judgements:
       - {answers: between, says: it answers, phases: [hold, recover], lost: 2, least: 100}
       - {answers: secret, says: it is there}
@@ -106,6 +112,7 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
         id="C3",
         claim="Secrets stay as they are while the store is away.",
         away="mgmt",
+        endures="acts.seed.value * 2",
         each=("app", "edge"),
         needs=("other",),
         series=(
@@ -178,6 +185,15 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
                 timeout=60.0,
                 steps=(Step("get", {"on": "", "path": "/version"}),),
             ),
+            Act(
+                id="seed",
+                summary="how much there is",
+                during="baseline",
+                after=0.0,
+                timeout=60.0,
+                steps=(Step("get", {"on": "", "path": "/version"}),),
+                value="status",
+            ),
         ),
         judgements=(
             Judgement(
@@ -214,6 +230,30 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
 def test_requests_are_ten_a_second_unless_it_says_otherwise(full: Path) -> None:
     inside, _ = catalog(full).addons["x"].contracts[0].flows
     assert inside.every == 0.1
+
+
+@pytest.mark.parametrize(
+    ("endures", "problem"),
+    [
+        ("acts.seeds.value", 'there is no act "seeds". Did you mean "seed"?'),
+        ("acts.seed.values", 'there is no figure "values". Did you mean "value"?'),
+        (
+            "acts.refresh.value",
+            '"refresh" is done during hold, and this is told before. Name an act of the baseline.',
+        ),
+        ("phases.hold.seconds", '"phases" is not known. Known here: acts.'),
+    ],
+)
+def test_how_long_it_endures_is_known_before_anything_is_broken(
+    tmp_path: Path, endures: str, problem: str
+) -> None:
+    write(tmp_path, "other", on="mgmt")
+    more = CONTRACTS.replace("acts.seed.value * 2", endures)
+    write(tmp_path, more=f"after: [other]\n{more}", refresh__yaml__j2=REFRESH)
+    with pytest.raises(InputError) as caught:
+        catalog(tmp_path)
+    assert "contracts[0].endures: " in caught.value.details
+    assert problem in caught.value.details
 
 
 def test_it_needs_what_its_addon_needs(full: Path) -> None:

@@ -44,7 +44,7 @@ def refusal(folder: Path, **changes: Any) -> LabError:
         (
             {"fault": "component", "target": "west"},
             "there is no addon 'west' in the lab",
-            "It has none: choose a fault of a whole cluster.",
+            "Name one with --target: mesh.",
         ),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from threading import Event
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lab.catalog.contract import Contract
 from lab.catalog.words import LabView
 from lab.clients.kube_objects import Reference
 from lab.degrade import experiment as module
@@ -20,6 +21,7 @@ from lab.degrade.faults import Fault
 from lab.degrade.profiles import Profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.sampler import Latest
+from lab.degrade.scope import Case, Told
 from lab.errors import ProvisionError
 from lab.platform.steps import Attempted
 from tests.unit import labs
@@ -69,6 +71,7 @@ class Samples:
     world: World
     failing = ""
     acts_fail = False
+    enough: Mapping[str, float | None] = {}
 
     def __init__(self, *_: object) -> None:
         self.lost: dict[str, int] = {}
@@ -91,6 +94,9 @@ class Samples:
         if self.acts_fail and phase == "baseline":
             self.acts["C9/app1/seed"] = Attempted(False, "no answer", 1.0)
         return []
+
+    def endures(self, case: Case) -> float | None:
+        return self.enough[case.cluster]
 
     def stop(self) -> None:
         self.world.done.append("stop")
@@ -138,7 +144,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return made
 
 
-def conduct(folder: Path, *, cancelled: Event | None = None) -> tuple[list[dict[str, Any]], Exception | None]:
+def conduct(
+    folder: Path, *, cancelled: Event | None = None, cases: tuple[Case, ...] = ()
+) -> tuple[list[dict[str, Any]], Exception | None]:
     """An experiment's history, and what it ended with."""
     error: Exception | None = None
     path = folder / "history.jsonl"
@@ -146,7 +154,7 @@ def conduct(folder: Path, *, cancelled: Event | None = None) -> tuple[list[dict[
         this = Experiment(
             labs.workspace(folder, "hub-spoke"),
             LabView("hub-spoke", (), b""),
-            (),
+            cases,
             Fault("kill", "mgmt", "r1"),
             None,
             SHORT,
@@ -197,6 +205,18 @@ def test_where_all_is_not_well_nothing_is_broken(
     assert note["code"] == "unclean"
     assert "nothing was broken: C9/app1/seed: no answer" in note["text"]
     assert world.done[-2:] == ["stop", "clean up"]
+
+
+def test_that_an_outage_is_longer_than_something_endures_is_said_before(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_by = Told(Contract(id="C2", claim="c", away="mgmt", each=()), "x", {})
+    cases = tuple(Case(told_by, name, "mgmt", (), ()) for name in ("app1", "app2", "app3"))
+    monkeypatch.setattr(Samples, "enough", {"app1": 0.04, "app2": None, "app3": 7200.0})
+    history, _ = conduct(tmp_path, cases=cases)
+    kinds = [each.get("text") or each.get("phase") for each in history if each["kind"] in ("note", "phase")]
+    assert kinds[:2] == ["C2/app1 endures an outage of 0 s; this one is to last 0.05 s", "baseline"]
+    assert kinds[-1] == "end"
 
 
 def test_a_fault_that_has_no_effect_is_undone_and_told(tmp_path: Path, world: World) -> None:

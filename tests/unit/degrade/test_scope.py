@@ -41,13 +41,15 @@ def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() 
     apps = ["app1", "app2"]
     judged = ("C1", "C2", "C3", "C3-delete", "C4", "C4-far", "C5", "C5-any-backend", "C6", "C7")
     assert on(cases) == dict.fromkeys(judged, apps)
-    # Controls that need a second agent beside the real one, which the topology does not ask for, and what is
+    # Controls that need something beside the real one, which the topology does not ask for, and what is
     # claimed of labs and of faults that are others.
     other = "it does not apply to this lab or this fault"
     assert {(each.contract.id, each.cluster, each.reason) for each in skipped} == {
         (contract, app, reason)
         for contract, reason in (
+            ("C2-one-tenant", "thanos is not set up for it (options.control)"),
             ("C2-restarted", "prometheus-agent is not set up for it (options.control)"),
+            ("C2-truncated", "prometheus-agent is not set up for it (options.control)"),
             ("C6-ten-tries", "promtail is not set up for it (options.control)"),
             ("C5-preferred", f'{other} (component == "" and mesh.stale_backends == "prefer_local")'),
             ("C5-dropped", f'{other} (component == "" and mesh.stale_backends == "drop_after")'),
@@ -202,6 +204,6 @@ def test_a_contract_that_nobody_tells_is_refused_with_the_nearest() -> None:
         choose(told(topology, placed, CATALOG), ["C5-any-backed"])
     assert refused.value.brief == "there is no contract 'C5-any-backed'"
     assert refused.value.remedy == (
-        'Did you mean "C5-any-backend"? There are C1, C2, C2-restarted, C3, C3-delete, C4, C4-far, C5, '
-        "C5-any-backend, C5-dropped, C5-own-api, C5-preferred and 3 more."
+        'Did you mean "C5-any-backend"? There are C1, C2, C2-one-tenant, C2-restarted, C2-truncated, C3, '
+        "C3-delete, C4, C4-far, C5, C5-any-backend, C5-dropped and 5 more."
     )
