@@ -114,7 +114,8 @@ class Contract:
 
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
     to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over the lab and the
-    fault (:data:`lab.catalog.templates.IN_WHEN`), or empty. ``endures`` is an expression over ``acts`` of
+    fault (:data:`lab.catalog.templates.IN_WHEN`), or empty, and ``otherwise`` says why it is not judged where
+    that is not true. ``endures`` is an expression over ``acts`` of
     the baseline, or empty: for how many seconds of an outage the claim is made.
     """
 
@@ -130,4 +131,5 @@ class Contract:
     control_of: str = ""
     fails: str = ""
     when: str = ""
+    otherwise: str = ""
     endures: str = ""

@@ -213,6 +213,12 @@ CONTRACT: Final = Block(
             examples=("options.control", 'component == "" and mesh.stale_backends == "keep"'),
         ),
         Field(
+            "otherwise",
+            SENTENCE,
+            "Why it is not judged where `when` is not true, for whoever reads that it was skipped.",
+            examples=("the topology asks for no second agent",),
+        ),
+        Field(
             "endures",
             EXPRESSION,
             "A Jinja2 expression over `acts` of the baseline: how many seconds of outage it is claimed for. "

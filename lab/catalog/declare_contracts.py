@@ -70,6 +70,7 @@ def contracts(entries: Iterable[Any], *, namespace: str, needs: tuple[str, ...])
             control_of=values.get("control_of", ""),
             fails=values.get("fails", ""),
             when=values.get("when", ""),
+            otherwise=values.get("otherwise", ""),
             endures=values.get("endures", ""),
         )
         for values in whole(entries)

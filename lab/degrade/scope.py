@@ -223,6 +223,8 @@ def _known(topology: Topology, told: Told, cluster: Cluster, away: Away) -> dict
 def _unmet(told: Told) -> str:
     """Why a contract is not judged whose ``when`` is not true."""
     when = told.contract.when
+    if told.contract.otherwise:
+        return told.contract.otherwise
     if {path[0] for path in expression_paths(when)} == {"options"}:
         return f"{told.teller} is not set up for it ({when})"
     return f"it does not apply to this lab or this fault ({when})"

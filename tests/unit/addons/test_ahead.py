@@ -56,8 +56,39 @@ def ready(ahead: ModuleType) -> int:
     asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
     asked.request("GET", "/")
     status = asked.getresponse().status
+    asked.close()
     server.server_close()
     return status
+
+
+def sent(ahead: ModuleType) -> tuple[int, bytes]:
+    """Status and body of the answer to samples that somebody else sends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ahead.Handler)
+    threading.Thread(target=server.handle_request, daemon=True).start()
+    asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    asked.request("POST", "/api/v1/receive", b"samples", {"THANOS-TENANT": "shared"})
+    answer = asked.getresponse()
+    seen = answer.status, answer.read()
+    asked.close()
+    server.server_close()
+    return seen
+
+
+def test_what_others_send_is_passed_on_only_behind_a_sample_of_its_own(
+    ahead: ModuleType, receive: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "URL", receive)
+    monkeypatch.setattr(Receive, "tenants", [])
+    assert sent(ahead) == (503, b"")
+    assert Receive.tenants == []
+    monkeypatch.setattr(ahead.Handler, "taken", True)
+    assert sent(ahead) == (200, b"")
+    # What Receive says of them is what the sender is told: 409 has it drop them.
+    monkeypatch.setattr(Receive, "status", 409)
+    assert sent(ahead)[0] == 409
+    assert Receive.tenants == ["shared", "shared"]
+    monkeypatch.setattr(ahead, "URL", "http://127.0.0.1:1/")
+    assert sent(ahead) == (503, b"")
 
 
 def test_it_is_ready_once_a_sample_of_it_was_taken(
