@@ -37,3 +37,18 @@ def one_at_a_time(path: Path, *, what: str, cancelled: Event | None = None) -> I
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold the lock file ``path`` if nobody else does, without waiting; say whether that is so."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -21,11 +21,15 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from lab.clients.lock import one_at_a_time
+from lab.clients.lock import held, one_at_a_time
 from lab.errors import HostError, ProvisionError
 from lab.images.recipe import Program
 from lab.images.source import wheel
 from lab.images.source.go import GoTool
+
+_WORKSHOP = "build-"
+_HELD = "held"
+"""File in a folder that is built in, locked by whoever builds: gigabytes that nobody holds are swept."""
 
 DISK_RESERVE_MIB = 2000
 """Left free on the disk whatever is built: other programs live there too."""
@@ -239,11 +243,18 @@ def go_constant(text: str, name: str) -> str:
 
 @contextmanager
 def _workshop(cache: Path, name: str) -> Iterator[Path]:
-    """A folder to build in, on the same disk as the cache, gone afterwards."""
+    """A folder to build in, on the same disk as the cache, gone afterwards; so are those of killed builds."""
     cache.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"build-{name}-", dir=cache))
+    for other in cache.glob(f"{_WORKSHOP}*"):
+        # One without the file has been made this moment.
+        if (other / _HELD).exists():
+            with held(other / _HELD) as is_abandoned:
+                if is_abandoned:
+                    shutil.rmtree(other, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{_WORKSHOP}{name}-", dir=cache))
     try:
-        yield work
+        with held(work / _HELD):
+            yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.clients.lock import one_at_a_time
+from lab.clients.lock import held, one_at_a_time
 from lab.errors import Interrupted
 
 
@@ -57,3 +57,10 @@ def test_waiting_can_be_cancelled(tmp_path: Path) -> None:
         thread.join(5)
 
     assert "the first" in failed[0].brief
+
+
+def test_what_somebody_holds_is_not_waited_for(tmp_path: Path) -> None:
+    with held(tmp_path / "lock") as mine, held(tmp_path / "lock") as again:
+        assert (mine, again) == (True, False)
+    with held(tmp_path / "lock") as mine:
+        assert mine

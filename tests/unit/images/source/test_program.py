@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from lab.clients import process
+from lab.clients.lock import held
 from lab.errors import HostError, Interrupted, ProvisionError
 from lab.images.recipe import Kept, Program
 from lab.images.source import program as builds
@@ -319,6 +320,17 @@ def test_an_interrupted_build_leaves_nothing_of_itself(cache: Path, tmp_path: Pa
     with pytest.raises(Interrupted):
         made(PROGRAM, cache, go, say=cancel, cancelled=cancelled)
     assert left(cache) == ["compiled"]
+
+
+def test_what_a_killed_build_has_left_is_swept_by_the_next(cache: Path, go: FakeGo) -> None:
+    killed, under_way, begun = (cache / f"build-other-{name}" for name in ("killed", "running", "new"))
+    for folder in (killed, under_way, begun):
+        folder.mkdir(parents=True)
+    (killed / "held").touch()
+    with held(under_way / "held") as mine:
+        assert mine
+        made(PROGRAM, cache, go)
+        assert left(cache) == ["build-other-new", "build-other-running", "compiled", "programs"]
 
 
 def test_a_kept_file_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
