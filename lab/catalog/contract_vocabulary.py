@@ -208,8 +208,9 @@ CONTRACT: Final = Block(
         Field(
             "when",
             EXPRESSION,
-            "A Jinja2 expression over `options`, `mesh` (kind, stale_backends, drop_after), `component`, "
-            "`cluster` (name, role) and `away`: where it is not true, the contract is not judged.",
+            "A Jinja2 expression over `options`, `mesh` (kind, stale_backends, drop_after), `fault`, "
+            "`component`, `cluster` (name, role) and `away`: where it is not true, the contract is not "
+            "judged.",
             examples=("options.control", 'component == "" and mesh.stale_backends == "keep"'),
         ),
         Field(

@@ -61,9 +61,10 @@ experiment uses, ``started`` when it began (Unix seconds), ``acts`` what came of
 IN_SERVICES: Final = (*NAMES, "away")
 """What a flow's service knows."""
 
-IN_WHEN: Final = ("options", "mesh", "component", "cluster", "away")
-"""What decides whether a contract is judged: ``component`` is the addon that is away, empty where a whole
-cluster is; ``cluster`` the one that is judged; ``away`` the name of the other, or of the component's."""
+IN_WHEN: Final = ("options", "mesh", "fault", "component", "cluster", "away")
+"""What decides whether a contract is judged: ``fault`` is its kind (kill, ...); ``component`` the addon that
+is away, empty where a whole cluster is; ``cluster`` the one that is judged; ``away`` the name of the other,
+or of the component's."""
 
 IN_AFTER: Final = ("options", "mesh")
 """What tells from when on something is judged."""

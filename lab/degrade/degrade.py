@@ -71,7 +71,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
         installed = _installed(workspace, say)
         there = (*mesh, *installed.placed)
         cluster, component = faults.target(workspace.topology, request.target, kind, there)
-        away = Away(cluster, component.addon.name if component else "")
+        away = Away(cluster, component.addon.name if component else "", kind)
         fault = Fault(kind, cluster, "", away.component)
         chosen = choose(told(workspace.topology, installed.placed, catalog(settings)), request.contracts)
         cases, skipped = bind(

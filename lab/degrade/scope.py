@@ -128,10 +128,11 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Away:
-    """What the fault takes away: a cluster, or an addon of it (``component``), and the cluster runs on."""
+    """What a ``fault`` takes away: a cluster, or an addon of it (``component``), and the cluster runs on."""
 
     cluster: str
     component: str = ""
+    fault: str = "kill"
 
 
 def choose(known: Sequence[Told], wanted: Collection[str]) -> list[Told]:
@@ -214,6 +215,7 @@ def _known(topology: Topology, told: Told, cluster: Cluster, away: Away) -> dict
         "mesh": SimpleNamespace(
             kind=topology.mesh.kind, stale_backends=stale.policy, drop_after=stale.seconds or 0
         ),
+        "fault": away.fault,
         "component": away.component,
         "cluster": SimpleNamespace(name=cluster.name, role=cluster.role),
         "away": away.cluster,

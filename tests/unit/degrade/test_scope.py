@@ -49,7 +49,10 @@ def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() 
             ("C2-one-tenant", "the topology asks for no second Receive (option control)"),
             ("C2-restarted", "the topology asks for no second agent (option control)"),
             ("C2-truncated", "the topology asks for no second agent (option control)"),
-            ("C6-ten-tries", "the topology asks for no second Promtail (option control)"),
+            (
+                "C6-ten-tries",
+                "there is no second Promtail (option control), or a frozen node's kernel takes what it sends",
+            ),
             ("C5-preferred", "it is for labs that prefer near backends"),
             ("C5-dropped", "it is for labs that drop a lost cluster's backends"),
             (
