@@ -32,7 +32,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             "quick",
             baseline=20,
             hold=90,
-            recover=420,
+            recover=540,
             settle=15,
             scaled="The outage lasts 90 s, which is shorter than what buffers and retries endure by "
             "themselves (Promtail's ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours): "
