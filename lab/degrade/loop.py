@@ -19,6 +19,9 @@ MOST_BYTES = 4096
 END = b"\r\n\r\n"
 CLOSES = b"\r\nConnection: close"
 
+LATE_S = 0.05
+"""Later than this a loop runs only when the machine gave it no time."""
+
 
 class Timer:
     """Something that wants to be told when a moment has come, unless it is ``over`` by then."""
@@ -41,6 +44,8 @@ class Loop:
         self._told: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
+        self.stalled = 0.0
+        """Seconds in all in which it wanted to run and did not: they are the machine's, nobody else's."""
 
     def at(self, moment: float, timer: Timer) -> None:
         """Tell ``timer`` at ``moment``, on the monotonic clock."""
@@ -73,7 +78,10 @@ class Loop:
             while timers and timers[0][2].over:
                 heappop(timers)
             wakes = min(until, timers[0][0]) if timers else until
-            for number, _ in self._poll.poll(max(0.0, wakes - now) if wakes < float("inf") else -1, 64):
+            events = self._poll.poll(max(0.0, wakes - now) if wakes < float("inf") else -1, 64)
+            woke = time.monotonic()
+            self._note_lateness(woke - max(wakes, now))
+            for number, _ in events:
                 if tell := told.get(number):
                     tell()
             now = time.monotonic()
@@ -81,6 +89,12 @@ class Loop:
                 timer = heappop(timers)[2]
                 if not timer.over:
                     timer.ring(now)
+            # Nobody who is told waits for anything.
+            self._note_lateness(time.monotonic() - woke)
+
+    def _note_lateness(self, seconds: float) -> None:
+        if seconds > LATE_S:
+            self.stalled += seconds
 
 
 class Every(Timer):

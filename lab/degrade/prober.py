@@ -183,15 +183,20 @@ class Request(Timer):
     """One request: the name looked up, a connection, the question, the answer, and what came of it noted.
 
     Each step tries at once, and goes on when the loop tells it that there is more; ``flow.timeout`` after
-    the beginning it is over in any case.
+    the beginning it is over in any case, not counting what the machine did not let this process run.
     """
 
     def __init__(self, flow: Flow, number: int) -> None:
         self._flow, self._number = flow, number
         self._began = (time.monotonic(), time.time())
-        self._deadline = self._began[0] + flow.timeout
+        self._stalled = flow.loop.stalled
         self._answer = self._key = b""
         self._sock = flow.kept
+
+    @property
+    def _deadline(self) -> float:
+        """When its time is over: what the machine did not let this process run is not counted."""
+        return self._began[0] + self._flow.timeout + self._flow.loop.stalled - self._stalled
 
     def begin(self) -> None:
         """Take the connection that is kept, or look the name up for a new one."""

@@ -27,6 +27,9 @@ from lab.platform.record import references
 from lab.redact import Redactor
 
 _EVERY_S = 0.5
+_LONGEST_PAUSE_S = 5.0
+"""Between tries: as long as the last one took, so that what is dear to ask does not load the lab it asks."""
+
 _SHORTEST_S = 5.0
 """What a command in a pod is given, however little is left: one that is cut off says nothing."""
 
@@ -204,7 +207,7 @@ class _Attempt:
 
     def _step(self, step: Step) -> tuple[bool, str]:
         while True:
-            outcome = None
+            outcome, began = None, time.monotonic()
             try:
                 outcome = self.last = self._do(step)
                 ok = self._holds(step, outcome)
@@ -217,7 +220,8 @@ class _Attempt:
                     raise
                 ok, seen = False, " ".join(filter(None, (error.brief, error.details)))
             again = bool(step.until) and not ok and time.monotonic() < self.deadline
-            if not again or self.doer.cancelled.wait(_EVERY_S):
+            pause = min(max(_EVERY_S, time.monotonic() - began), _LONGEST_PAUSE_S)
+            if not again or self.doer.cancelled.wait(pause):
                 if not ok:
                     self._tell(step, outcome, seen)
                 return ok, seen

@@ -9,17 +9,20 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.degrade import prober, probers
-from lab.degrade.loop import Loop, http
+from lab.degrade.loop import Loop, Timer, http
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES
 from tests.unit.degrade.pods import GOOD, OwnLoop, Peer, Resolver, free_port, until
@@ -132,6 +135,48 @@ def test_what_does_not_answer_in_time_is_lost_and_does_not_hold_up_the_others(
     assert set(new) == set(kept) == {"timed out"}
     # New connections do not wait for one another; those that are kept do.
     assert len(new) > 2 * len(kept)
+
+
+CLOSING = http(b"{}", "Connection: close")
+
+
+class Freeze(Timer):
+    """The machine gives the process no time for a while."""
+
+    def ring(self, now: float) -> None:
+        self.over = True
+        time.sleep(0.8)
+
+
+def test_while_the_prober_itself_does_not_run_no_time_is_over(
+    loop: Loop, names: Resolver, told: Told
+) -> None:
+    """Of what it finds unanswered when it goes on, the answer may have been there for long."""
+
+    def answer() -> None:
+        with answering:
+            while not enough.is_set():
+                with suppress(TimeoutError):
+                    sock, _ = answering.accept()
+                    with sock:
+                        sock.recv(4096)
+                        time.sleep(0.05)
+                        sock.send(CLOSING)
+
+    answering = socket.create_server(("127.0.0.1", 0), backlog=512)
+    answering.settimeout(0.05)
+    enough = threading.Event()
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    probe(loop, answering.getsockname()[1], timeout=0.4, every=0.2)
+    until(loop, lambda: len(told.ms("new")) > 2)
+    for more in (3, 6):
+        loop.at(time.monotonic() + 0.21, Freeze())
+        until(loop, partial(lambda most: len(told.ms("new")) > most, 2 + more))
+    enough.set()
+    thread.join(5)
+    assert set(told.errors("new")) == {""}
+    assert loop.stalled >= 1.5
 
 
 def test_what_is_never_connected_is_lost_in_time(loop: Loop, names: Resolver, told: Told) -> None:
