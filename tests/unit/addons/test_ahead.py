@@ -46,6 +46,9 @@ def receive() -> Iterator[str]:
     server.server_close()
 
 
+CLOSE = {"Connection": "close"}
+
+
 class Enough(Exception):
     pass
 
@@ -54,7 +57,7 @@ def ready(ahead: ModuleType) -> int:
     server = ThreadingHTTPServer(("127.0.0.1", 0), ahead.Handler)
     threading.Thread(target=server.handle_request, daemon=True).start()
     asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    asked.request("GET", "/")
+    asked.request("GET", "/", headers=CLOSE)
     status = asked.getresponse().status
     asked.close()
     server.server_close()
@@ -66,7 +69,7 @@ def sent(ahead: ModuleType) -> tuple[int, bytes]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), ahead.Handler)
     threading.Thread(target=server.handle_request, daemon=True).start()
     asked = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=5)
-    asked.request("POST", "/api/v1/receive", b"samples", {"THANOS-TENANT": "shared"})
+    asked.request("POST", "/api/v1/receive", b"samples", {"THANOS-TENANT": "shared", **CLOSE})
     answer = asked.getresponse()
     seen = answer.status, answer.read()
     asked.close()
