@@ -34,6 +34,7 @@ from bench.common import (
     load,
     main,
     median,
+    named,
     own_lab,
     require_absent,
     require_warm,
@@ -149,7 +150,7 @@ def _print_pair(name: str, before: str, ours: float, total: float, without: floa
 
 
 def _ours(workspace: Workspace) -> float:
-    lab = ("-t", workspace.asked_for, "--name", workspace.lab)
+    lab = named(workspace)
     try:
         return invoke("up", *lab, "--only", "mesh", "--yes").seconds
     finally:

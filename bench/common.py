@@ -39,6 +39,11 @@ GIB = 2**30
 MIB = 2**20
 
 
+def named(workspace: Workspace) -> tuple[str, ...]:
+    """The words that name a lab on a command line."""
+    return ("-t", workspace.asked_for, "--name", workspace.lab)
+
+
 # ---- what is printed
 
 

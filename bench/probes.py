@@ -20,13 +20,13 @@ from datetime import datetime
 from threading import Event
 from typing import Final
 
-from bench.common import MIB, heading, invoke, main, own_lab, require_absent, require_warm, row, table
+from bench.common import MIB, heading, invoke, main, named, own_lab, require_absent, require_warm, row, table
 from lab import console
 from lab.catalog.contract import Phase
 from lab.clients import process
 from lab.clients.kube import Kube
-from lab.degrade.degrade import HISTORY, runs
-from lab.degrade.history import History, read
+from lab.degrade.degrade import runs
+from lab.degrade.history import FILE, History, read
 from lab.degrade.probers import NAMESPACE
 from lab.errors import HostError, LabError
 from lab.settings import from_environment
@@ -67,7 +67,7 @@ def measure() -> None:
     require_absent(settings, workspace)
     require_warm(workspace)
     heading(f"probes: {options.topology}, the mesh alone")
-    lab = ("-t", workspace.asked_for, "--name", workspace.lab)
+    lab = named(workspace)
     before = set(runs(settings))
     cancelled = Event()
     try:
@@ -83,7 +83,7 @@ def measure() -> None:
                 cancelled.set()
         made = [folder for folder in runs(settings) if folder not in before]
         if made:
-            _show(read(made[-1] / HISTORY), seen)
+            _show(read(made[-1] / FILE), seen)
         # Where it failed, that is told after what was seen until then.
         experiment.result()
         if not made:

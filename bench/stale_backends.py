@@ -15,11 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.common import heading, invoke, main, own_lab, require_absent, require_warm, row, table
+from bench.common import heading, invoke, main, named, own_lab, require_absent, require_warm, row, table
 from lab import console
 from lab.clients.process import CommandError
 from lab.degrade.degrade import runs
 from lab.degrade.history import FILE, History, Sample, read
+from lab.degrade.watched import Watched
 from lab.document.scalars import Unfit, duration
 from lab.errors import CheckFailed, HostError, Inconclusive
 from lab.settings import from_environment
@@ -101,16 +102,12 @@ def measure() -> None:
             try:
                 _compare(workspace, choice, hold=options.hold)
             finally:
-                invoke("down", *_lab(workspace), "--yes")
-
-
-def _lab(workspace: Workspace) -> tuple[str, ...]:
-    return ("-t", workspace.asked_for, "--name", workspace.lab)
+                invoke("down", *named(workspace), "--yes")
 
 
 def _compare(workspace: Workspace, choice: str, *, hold: str) -> None:
     """A lab with one choice: both faults, a row for each flow."""
-    invoke("up", *_lab(workspace), "--only", "mesh", "--yes")
+    invoke("up", *named(workspace), "--only", "mesh", "--yes")
     for fault, target in FAULTS.items():
         history = _experiment(workspace, fault, target, hold=hold)
         for flow in FLOWS:
@@ -124,7 +121,7 @@ def _experiment(workspace: Workspace, fault: str, target: str, *, hold: str) -> 
     before = set(runs(workspace.settings))
     words = ("--fault", fault, "--target", target, "--profile", "quick", "--hold", hold)
     try:
-        invoke("degrade", *_lab(workspace), *words)
+        invoke("degrade", *named(workspace), *words)
     except CommandError as error:
         if error.exit_code_of_command not in (CheckFailed.exit_code, Inconclusive.exit_code):
             raise
@@ -149,7 +146,7 @@ def _figures(history: History, flow: str) -> Figures | None:
     return Figures(
         requests=len(away),
         lost=len(lost),
-        longest=max(_longest(one, start, end) for one in flows),
+        longest=max(_longest(history, one, start, end) for one in flows),
         none_from=None if lost and last > end - ENDED_S else last - start,
         later=sum(not each.ok for one in flows for each in one if each.mono >= end),
     )
@@ -163,17 +160,10 @@ def _of(history: History, flow: str) -> Iterator[tuple[Sample, ...]]:
             yield tuple(samples)
 
 
-def _longest(samples: list[Sample], start: float, end: float) -> float:
-    """Seconds of the longest time without a good answer among failures that began between the two."""
-    longest, since = 0.0, None
-    for each in samples:
-        if each.ok:
-            if since is not None:
-                longest = max(longest, each.mono - since)
-            since = None
-        elif since is None and start <= each.mono < end:
-            since = each.mono
-    return max(longest, end - since) if since is not None else longest
+def _longest(history: History, samples: list[Sample], start: float, end: float) -> float:
+    """The longest outage among failures that began between the two, as reports tell it."""
+    flow = Watched(history=history, name="", title="", every=0, timeout=0, samples=samples, is_flow=True)
+    return flow.longest_outage([each for each in samples if start <= each.mono < end])
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from bench.common import (
     load,
     main,
     median,
+    named,
     own_lab,
     require_absent,
     require_warm,
@@ -72,7 +73,7 @@ def measure() -> None:
 
 
 def _run(workspace: Workspace, *, rest: float) -> Run:
-    lab = ("-t", workspace.asked_for, "--name", workspace.lab)
+    lab = named(workspace)
     up = invoke("up", *lab, "--only", "mesh", "--yes")
     at_once = _memory(workspace)
     steps = journaled(workspace.folder.journals)
@@ -92,7 +93,7 @@ def _memory(workspace: Workspace) -> float:
 
 
 def _down(workspace: Workspace) -> float:
-    return invoke("down", "-t", workspace.asked_for, "--name", workspace.lab, "--yes").seconds
+    return invoke("down", *named(workspace), "--yes").seconds
 
 
 def _print_steps(runs: list[Run]) -> None:

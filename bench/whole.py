@@ -23,6 +23,7 @@ from bench.common import (
     load,
     main,
     median,
+    named,
     own_lab,
     require_absent,
     require_warm,
@@ -88,7 +89,7 @@ def measure() -> None:
         try:
             runs.append(_run(workspace, rest=options.rest))
         finally:
-            down = invoke("down", "-t", workspace.asked_for, "--name", workspace.lab, "--yes").seconds
+            down = invoke("down", *named(workspace), "--yes").seconds
         runs[-1].seconds["down"] = down
         row(number, before, *_cells(runs[-1], clusters))
     cells = zip(*(_cells(run, clusters) for run in runs), strict=True)
@@ -115,7 +116,7 @@ def _cells(run: Run, clusters: list[str]) -> list[float]:
 
 
 def _run(workspace: Workspace, *, rest: float) -> Run:
-    lab = ("-t", workspace.asked_for, "--name", workspace.lab)
+    lab = named(workspace)
     seconds = {"up": invoke("up", *lab, "--yes").seconds}
     steps = journaled(workspace.folder.journals)
     seconds["verify"] = invoke("verify", *lab).seconds
