@@ -13,6 +13,7 @@ from typing import Any
 from lab import console
 from lab.degrade import degrade as story
 from lab.degrade import faults
+from lab.degrade.history import FILE
 from lab.degrade.report.table import render_table
 from lab.degrade.verdict import Verdict, exit_code
 from lab.document.position import did_you_mean
@@ -148,7 +149,7 @@ def _seconds(text: str) -> float:
 
 def _find(settings: Settings, run: str) -> Path:
     """The folder of an experiment. Raises :class:`InputError` if there is none of that name."""
-    if run and (Path(run) / story.HISTORY).exists():
+    if run and (Path(run) / FILE).exists():
         return Path(run).absolute()
     known = story.runs(settings)
     if not known:

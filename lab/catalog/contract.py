@@ -115,8 +115,8 @@ class Contract:
     ``fails`` says of a negative control why it must fail; ``control_of`` names the contract that it belongs
     to. ``needs`` are addons without which it cannot be judged; ``when`` is an expression over the lab and the
     fault (:data:`lab.catalog.templates.IN_WHEN`), or empty, and ``otherwise`` says why it is not judged where
-    that is not true. ``endures`` is an expression over ``acts`` of
-    the baseline, or empty: for how many seconds of an outage the claim is made.
+    that is not true. ``endures`` is an expression over ``acts`` of the baseline, or empty: for how many
+    seconds of an outage the claim is made.
     """
 
     id: str

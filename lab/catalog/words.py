@@ -96,8 +96,7 @@ def look(
         )
         for cluster in topology.clusters
     )
-    near_first = topology.mesh.stale_backends.policy == "prefer_local"
-    return LabView(topology.name, clusters, seed, near_first)
+    return LabView(topology.name, clusters, seed, topology.mesh.stale_backends.near_first)
 
 
 def secret(seed: bytes, addon: str, name: str, *, cluster: str = "") -> str:

@@ -18,7 +18,7 @@ from lab.clients import docker
 from lab.degrade import faults
 from lab.degrade.experiment import Experiment
 from lab.degrade.faults import Fault
-from lab.degrade.history import read
+from lab.degrade.history import FILE, read
 from lab.degrade.judge import judge
 from lab.degrade.prober import boot_id
 from lab.degrade.profiles import Profile, profile
@@ -35,7 +35,6 @@ from lab.installed import Installed, absent, placed
 from lab.settings import Settings
 from lab.workspace import Workspace, open_workspace, states
 
-HISTORY: Final = "history.jsonl"
 FORMAT: Final = 1
 
 
@@ -68,7 +67,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
     choose(told(workspace.topology, declared, catalog(settings)), request.contracts)
     say: Callable[[str], None] = (lambda _: None) if quiet else console.note
     with state.locked(settings, workspace.lab):
-        installed = _installed(workspace, say)
+        installed = _installed(workspace, declared, say)
         there = (*mesh, *installed.placed)
         cluster, component = faults.target(workspace.topology, request.target, kind, there)
         away = Away(cluster, component.addon.name if component else "", kind)
@@ -93,7 +92,7 @@ def degrade(settings: Settings, request: Request, *, quiet: bool) -> tuple[Path,
 
 def judged(folder: Path) -> list[Verdict]:
     """The verdicts on the experiment in ``folder``, from its history alone; reports are written anew."""
-    history = read(folder / HISTORY)
+    history = read(folder / FILE)
     verdicts = judge(history)
     write_all(folder, history, verdicts)
     return verdicts
@@ -102,7 +101,7 @@ def judged(folder: Path) -> list[Verdict]:
 def runs(settings: Settings) -> list[Path]:
     """The folders of all experiments, oldest first."""
     root = settings.state / "runs"
-    return sorted(path for path in root.iterdir() if (path / HISTORY).exists()) if root.is_dir() else []
+    return sorted(path for path in root.iterdir() if (path / FILE).exists()) if root.is_dir() else []
 
 
 def _experiment(
@@ -119,7 +118,7 @@ def _experiment(
     say: Callable[[str], None],
 ) -> list[Verdict]:
     cancelled = Event()
-    recorder = Recorder(folder / HISTORY)
+    recorder = Recorder(folder / FILE)
     recorder.write(
         "run",
         format=FORMAT,
@@ -159,8 +158,11 @@ def _experiment(
     return verdicts
 
 
-def _installed(workspace: Workspace, say: Callable[[str], None]) -> Installed:
-    """The lab as it stands. Raises :class:`HostError` when it is not there or something of it is down."""
+def _installed(workspace: Workspace, declared: Collection[Placed], say: Callable[[str], None]) -> Installed:
+    """The lab as it stands, with what of the ``declared`` addons it has.
+
+    Raises :class:`HostError` when it is not there or something of it is down.
+    """
     mended = faults.settle(workspace, remedy=f"Make the lab whole: ./invoke up{workspace.arguments}")
     if mended:
         say(f"an earlier experiment was cut off; undone now: {mended}")
@@ -180,9 +182,8 @@ def _installed(workspace: Workspace, say: Callable[[str], None]) -> Installed:
             f"{workspace.lab} is not whole, and nothing was broken; down: {listed(down)}",
             remedy=f"Make it whole first: ./invoke up{workspace.arguments}",
         )
-    wanted = placed(workspace)
-    missing = absent(workspace, wanted)
-    return Installed(workspace, tuple(each for each in wanted if each not in missing), nodes)
+    missing = absent(workspace, declared)
+    return Installed(workspace, tuple(each for each in declared if each not in missing), nodes)
 
 
 def _length(wanted: Profile, hold: float) -> Profile:

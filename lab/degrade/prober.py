@@ -23,6 +23,7 @@ DNS_RETRY_S = 0.3
 """A resolver asks again when a datagram was lost; one that waits five seconds, as libc's, tells less."""
 
 UNANSWERED = "closed without an answer"
+_WILL_CLOSE = CLOSES.lower()
 ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -190,7 +191,7 @@ class Request(Timer):
         self._flow, self._number = flow, number
         self._began = (time.monotonic(), time.time())
         self._stalled = flow.loop.stalled
-        self._answer = self._key = b""
+        self._answer = self._head = self._key = b""
         self._sock = flow.kept
 
     @property
@@ -268,7 +269,8 @@ class Request(Timer):
         head, end, body = self._answer.partition(END)
         if not (end and self._flow.keeps):
             return bool(end)
-        said = head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0].strip()
+        self._head = head.lower()
+        said = self._head.partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0].strip()
         return not said.isdigit() or len(body) >= int(said)
 
     def _end(self, sock: socket.socket) -> None:
@@ -281,7 +283,7 @@ class Request(Timer):
             self._fail(TimeoutError())
             return
         flow.record.add(self._number, self._began, (now - self._began[0]) * 1000)
-        if flow.keeps and version == b"HTTP/1.1" and CLOSES.lower() not in self._answer.lower():
+        if flow.keeps and version == b"HTTP/1.1" and _WILL_CLOSE not in self._head:
             flow.kept = sock
             flow.loop.hand_over(sock, flow.idle)
         else:

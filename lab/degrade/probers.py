@@ -50,7 +50,7 @@ def manifests(topology: Topology, cluster: str, run: str, routes: Iterable[Route
         cluster=cluster,
         clusters=[each.name for each in topology.clusters],
         image=IMAGE,
-        near_first=topology.mesh.stale_backends.policy == "prefer_local",
+        near_first=topology.mesh.stale_backends.near_first,
         run=run,
         programs={
             name: resources.files("lab.degrade").joinpath(name).read_text(encoding="utf-8")

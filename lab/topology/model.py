@@ -83,6 +83,11 @@ class StaleBackends:
     policy: Literal["keep", "prefer_local", "drop_after"]
     seconds: int | None = None
 
+    @property
+    def near_first(self) -> bool:
+        """Whether global services that say nothing themselves use their own cluster's backends."""
+        return self.policy == "prefer_local"
+
 
 @dataclass(frozen=True)
 class Mesh:

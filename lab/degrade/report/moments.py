@@ -13,7 +13,8 @@ def extent(history: History) -> tuple[float, float]:
 
 def moment(history: History, what: str) -> float | None:
     """When the fault was ``injected``, ``seen`` or ``undone``; None if it was not. The first time counts."""
-    return next((each.mono for each in history.faults if each.what == what), None)
+    first = history.first(what)
+    return None if first is None else first.mono
 
 
 def broken(history: History) -> float | None:
