@@ -1,20 +1,31 @@
-"""One real pair of clusters, for every test that needs no more, and no other."""
+"""Real labs for whole sessions: a pair, for every test that needs no more, and the default topology."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 
 from lab import ready
 from lab.clients import docker
 from lab.host import container_engine
 from lab.settings import LABEL
 from lab.workspace import Workspace
-from tests.clusters.labs import FIRST_UP_S, STRANGER, Ran, invoke, unique, workspace
+from tests.clusters.labs import (
+    FIRST_UP_S,
+    STRANGER,
+    Ran,
+    invoke,
+    made_by_tests,
+    settings,
+    unique,
+    workspace,
+)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -29,14 +40,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{took / 60:5.1f}  {module}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what breaks and mends whole platforms last: until then the pair stays, after that it is gone."""
+    items.sort(key=lambda item: not _LARGE.isdisjoint(getattr(item, "fixturenames", ())))
+
+
+_LARGE = frozenset({"hub_spoke", "small"})
+
+
 @pytest.fixture(scope="session", autouse=True)
-def engine() -> None:
-    """A container engine that answers, started as ``up`` would start it; in CI it must be there."""
-    if container_engine.look().engine is not None:
-        return
-    if os.geteuid() != 0 and not os.environ.get("CI"):
-        pytest.skip("no container engine answers, and only root can start one")
-    ready.make_ready(workspace("pair", "pair"), assume_yes=True)
+def engine() -> Iterator[None]:
+    """A container engine that answers, started as ``up`` would start it; in CI it must be there.
+
+    Labs that interrupted tests have left are removed: the engine starts them together with itself, and
+    two cores have not enough for them and others. Not so while other tests run, whose they may be.
+    """
+    if container_engine.look().engine is None:
+        if os.geteuid() != 0 and not os.environ.get("CI"):
+            pytest.skip("no container engine answers, and only root can start one")
+        ready.make_ready(workspace("pair", "pair"), assume_yes=True)
+    here = FileLock(settings().state / "tests.lock")
+    with suppress(Timeout):
+        here.acquire(timeout=0)
+        for name in made_by_tests():
+            invoke("down", "--yes", name=name)
+    yield
+    here.release()
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +94,12 @@ def first_up(pair_name: str, users_kubeconfig: Path) -> Ran:
 
 
 @pytest.fixture(scope="session")
-def hub_spoke(engine: None) -> Iterator[Workspace]:
-    """The default topology with its whole platform, gone in the end whatever happens."""
+def hub_spoke(pair_name: str) -> Iterator[Workspace]:
+    """The default topology with its whole platform, gone in the end whatever happens.
+
+    The pair makes room: how fast a platform comes back is told of one that has the machine to itself.
+    """
+    invoke("down", "--yes", name=pair_name)
     name = unique("t-hub")
     try:
         ran = invoke("up", "--yes", name=name)
@@ -79,6 +112,6 @@ def hub_spoke(engine: None) -> Iterator[Workspace]:
 
 @pytest.fixture(scope="module")
 def pair(pair_name: str, first_up: Ran) -> Workspace:
-    """The pair, standing: an earlier module may have taken it apart."""
+    """The pair, standing: an earlier module may have taken it apart, or needed its room."""
     invoke("up", "-t", "pair", "--yes", name=pair_name)
     return workspace("pair", pair_name)

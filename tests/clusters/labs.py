@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from lab import state
 from lab.clients import docker
 from lab.clients.docker_objects import Container
-from lab.settings import PROJECT, Settings, from_environment
+from lab.settings import LABEL, PROJECT, Settings, from_environment
 from lab.workspace import Workspace, open_workspace
 
 ISOLATED = sys.platform == "linux" and os.geteuid() == 0
@@ -69,8 +71,14 @@ def settings() -> Settings:
 
 
 def unique(prefix: str) -> str:
-    """A name that no other lab has."""
+    """A name that no other lab has; :func:`made_by_tests` knows it if it begins with ``t-``."""
     return f"{prefix}-{uuid4().hex[:4]}"
+
+
+def made_by_tests() -> list[str]:
+    """The names of the labs that tests have made and that are still there, whole or not."""
+    names = {*state.labs(settings()), *(each.labels[LABEL] for each in docker.networks(LABEL))}
+    return sorted(name for name in names if re.fullmatch("t-[a-z]+-[0-9a-f]{4}", name))
 
 
 def workspace(topology: str, name: str) -> Workspace:

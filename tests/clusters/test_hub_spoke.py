@@ -36,7 +36,7 @@ def test_two_labs_side_by_side_do_not_meet(hub_spoke: Workspace, pair: Workspace
     assert nodes(hub_spoke).keys().isdisjoint(nodes(pair))
 
     # Each works while the other does, and neither sees the other's clusters. (All that the larger one
-    # promises is proved in test_hub_platform.py, while the pair stands beside it.)
+    # promises is proved in test_hub_platform.py.)
     checked = invoke("verify", "-t", "pair", "--json", name=pair.lab).json
     names = {part for check in require_sound(checked, pair) for part in check.split("/")[2:]}
     assert names == {cluster.name for cluster in pair.topology.clusters}
