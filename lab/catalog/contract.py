@@ -84,7 +84,8 @@ class Judgement:
               them), and there are ``least`` or more
     silent    samples of ``of`` fail in ``phases``: nearly all
     same      ``of`` has one value, from baseline to settle
-    returns   ``of`` is ok again ``within`` seconds of the fault's undoing, for half a minute at least
+    returns   ``of`` is ok again ``within`` seconds of the fault's undoing, for half a minute at least; with
+              ``once``, the id of another series, of that one's return
     holds     ``expression`` is true: it knows ``acts``, ``series``, ``flows`` and ``phases``
 
     ``of`` is the id of a series or a flow. Where ``after`` depends on the lab, ``later`` is an expression for
@@ -101,6 +102,7 @@ class Judgement:
     after: float = 0
     later: str = ""
     within: float = 0
+    once: str = ""
     expression: str = ""
     proof: bool = False
 

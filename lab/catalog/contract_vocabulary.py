@@ -171,6 +171,14 @@ _judgement = Block(
         ),
         Field("within", Duration(), "With returns, the time until it is well again.", needs="returns"),
         Field(
+            "once",
+            _thing,
+            "With returns, another series on which this one waits: the time is counted from when that is "
+            "well again. Left out, from the fault's undoing.",
+            needs="returns",
+            examples=("store",),
+        ),
+        Field(
             "proof",
             Boolean(),
             "It is not of the claim, but of what makes it mean something: that the fault was real, that what "

@@ -127,6 +127,7 @@ def _judgement(values: Mapping[str, Any]) -> Judgement:
         after=float(seconds or 0),
         later=after if seconds is None else "",
         within=float(values.get("within", 0)),
+        once=values.get("once", ""),
         expression=values.get("holds", ""),
         proof=values.get("proof", False),
     )
@@ -300,6 +301,15 @@ class _Written:
             yield from faults or self._expression(here, values[rule])
         elif self._complete:
             yield from self._of(here, rule, values[rule])
+            if "once" in values and rule == "returns":
+                yield from self._once((*path, "once"), values)
+
+    def _once(self, path: Path, values: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find what something waits on that is no series, or is the very thing."""
+        if values["once"] == values["returns"]:
+            yield self._problem(path, f"{values['once']} waits on itself", "Name another series.")
+        else:
+            yield from self._of(path, "returns", values["once"])
 
     def _of(self, path: Path, rule: str, id: str) -> Iterator[Problem]:
         """Find a judgement of what is not there, or of what it cannot be of."""

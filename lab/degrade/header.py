@@ -57,6 +57,7 @@ _JUDGEMENT: Final[Mapping[str, Any]] = {
     "least": 1,
     "after": 0.0,
     "within": 0.0,
+    "once": "",
     "expression": "",
     "proof": False,
 }

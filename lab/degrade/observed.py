@@ -81,6 +81,7 @@ def _judgement(entry: Mapping[str, Any]) -> Judgement:
         least=entry["least"],
         after=entry["after"],
         within=entry["within"],
+        once=entry["once"],
         expression=entry["expression"],
         proof=entry["proof"],
     )

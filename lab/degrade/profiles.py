@@ -32,13 +32,13 @@ PROFILES: Final[Mapping[str, Profile]] = {
             "quick",
             baseline=20,
             hold=90,
-            recover=540,
+            recover=900,
             settle=15,
             scaled="The outage lasts 90 s, which is shorter than what buffers and retries endure by "
             "themselves (Promtail's ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours): "
             "that these limits were not reached says nothing of them.",
         ),
-        Profile("standard", baseline=60, hold=720, recover=600, settle=60),
+        Profile("standard", baseline=60, hold=720, recover=900, settle=60),
         # As long as the article says that metrics (2.7 h) and secrets (1 h) endure, and more.
         Profile("article", baseline=60, hold=4 * 3600, recover=1200, settle=120),
     )

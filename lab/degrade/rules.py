@@ -184,37 +184,44 @@ def _same_one(history: History, judgement: Judgement, watched: Watched) -> _Seen
 
 
 def _returns(case: Observed, judgement: Judgement) -> _Seen:
-    return _of_each(case, judgement, _returns_one, lambda seen: "; ".join(each.text for each in seen))
+    first = case.series.get(judgement.once)
+
+    def one(history: History, judgement: Judgement, watched: Watched) -> _Seen:
+        return _returns_one(history, judgement, watched, first)
+
+    return _of_each(case, judgement, one, lambda seen: "; ".join(each.text for each in seen))
 
 
-def _returns_one(history: History, judgement: Judgement, watched: Watched) -> _Seen:
+def _returns_one(history: History, judgement: Judgement, watched: Watched, first: Watched | None) -> _Seen:
     undone = history.first("undone")
     if undone is None and "recover" not in history.spans:
         return _Seen(None, "the fault was not undone")
     start = undone.mono if undone else history.spans["recover"][0]
+    counted_from, what = start, "the fault was undone"
+    if first is not None:
+        if (before := _back(first.since(start))) is None:
+            return _Seen(None, f"{first.title} was not ok again, and {watched.title} waits on it")
+        counted_from, what = before.mono + before.seconds, f"{first.title} was"
     samples = watched.since(start)
     back = _back(samples)
     failures = [each for each in samples if not each.ok and (back is None or each.mono < back.mono)]
-    took = back.mono + back.seconds - start if back else None
+    # What waits on another may have been sampled right before that one was.
+    took = max(0.0, back.mono + back.seconds - counted_from) if back else None
     measured = {f"{watched.name}_returned_s": round(took, 1)} if took is not None else {}
     within = _seconds(judgement.within)
-    back_text = (
-        f"{watched.title} was ok again {_seconds(took or 0)} after the fault was undone, and had {within}"
-    )
-    if failures and failures[-1].mono > start + judgement.within:
+    back_text = f"{watched.title} was ok again {_seconds(took or 0)} after {what}, and had {within}"
+    if failures and failures[-1].mono > counted_from + judgement.within:
         last = failures[-1]
         why = f" ({shorten(last.error, most=80)})" if last.error else ""
-        still = f"{watched.title} still failed {_seconds(last.mono - start)} after the fault was undone{why}"
+        still = f"{watched.title} still failed {_seconds(last.mono - counted_from)} after {what}{why}"
         return _Seen(False, back_text if back else f"{still}, and had {within}", measured)
     # What was ended in recover, and is back, is back.
     doubt = _doubt(history, watched, ["recover", "settle"] if "settle" in history.spans else ["recover"])
     if not doubt and not samples:
         doubt = f"there are no {watched.called} after the fault was undone"
     if not doubt and took is None:
-        left = _seconds(history.end - start)
-        doubt = (
-            f"the run ended {left} after the fault was undone, and {watched.title} has {within} to be back"
-        )
+        left = _seconds(history.end - counted_from)
+        doubt = f"the run ended {left} after {what}, and {watched.title} has {within} to be back"
     if doubt or took is None:
         return _Seen(None, doubt, measured)
     return _Seen(took <= judgement.within, back_text, measured)

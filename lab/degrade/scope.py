@@ -99,6 +99,7 @@ class Case:
                     "least": each.least,
                     "after": each.after,
                     "within": each.within,
+                    "once": each.once,
                     "expression": each.expression,
                     "proof": each.proof,
                 }

@@ -18,8 +18,10 @@ from lab.catalog.place import place
 from lab.catalog.render import render
 from lab.catalog.trial import require_renderable
 from lab.catalog.words import look
+from lab.degrade.profiles import PROFILES
 from lab.images.catalog import catalog as images
 from lab.images.files import kept
+from lab.mesh.claims import mesh
 from lab.settings import PROJECT
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
@@ -114,6 +116,17 @@ def names_in(text: str, name: str) -> bool:
     """Whether ``text`` has an addon's name; where that is a word of networks as well, in quotes."""
     pattern = f"[\"']{name}[\"']" if name in WORDS_OF_NETWORKS else rf"(?<![\w-]){re.escape(name)}(?![\w-])"
     return re.search(pattern, text) is not None
+
+
+def test_an_experiment_waits_for_whatever_may_still_come_back() -> None:
+    shipped = load_catalog(SHIPPED, images=images(), kept=kept()).addons.values()
+    longest = 0.0
+    for contract in (*mesh().contracts, *(each for addon in shipped for each in addon.contracts)):
+        within = {each.of: each.within for each in contract.judgements if each.rule == "returns"}
+        within |= {each.of: within[each.of] + within[each.once] for each in contract.judgements if each.once}
+        longest = max(longest, *within.values(), 0)
+    assert [name for name, each in PROFILES.items() if each.recover < longest] == []
+    assert longest > 0
 
 
 def test_nothing_in_lab_names_an_addon() -> None:

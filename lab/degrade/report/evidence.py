@@ -73,13 +73,17 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Return:
-    """How long after the fault's undoing something was back. None: it was not seen to be."""
+    """How long after the fault's undoing something was back, or after what it waits ``on``.
+
+    ``seconds`` is None where it was not seen to be.
+    """
 
     contract: str
     cluster: str
     summary: str
     seconds: float | None
     within: float
+    on: str = ""
 
 
 def cases(history: History) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -122,6 +126,7 @@ def returns(history: History, verdicts: Sequence[Verdict]) -> Iterator[Return]:
                 summary=case["series"].get(judgement["of"], {}).get("summary") or judgement["says"],
                 seconds=float(seconds) if isinstance(seconds, int | float) else None,
                 within=float(judgement["within"]),
+                on=judgement["once"],
             )
 
 

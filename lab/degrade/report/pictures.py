@@ -180,6 +180,7 @@ def bars(returns: Sequence[Return]) -> Iterator[Bar]:
     most = max((max(each.seconds or 0, each.within) for each in returns), default=1) or 1
     for each in returns:
         limit = f"of {words.lasted(each.within)} allowed"
+        limit += f" after {each.on}" if each.on else ""
         yield Bar(
             contract=each.contract,
             cluster=each.cluster,

@@ -69,6 +69,7 @@ contracts:
       - {silent: store, says: the store was away, proof: true}
       - {same: secret, says: it is the same}
       - {returns: store, within: 2m, says: it comes back}
+      - {returns: secret, once: store, within: 1m, says: it comes back then}
       - {holds: "acts.refresh.ok and flows['between-b'].new.hold.lost == 0", says: it was refreshed}
   - id: C3-deleted
     claim: The same where secrets are deleted.
@@ -216,6 +217,7 @@ def test_every_key_of_the_vocabulary_is_read(full: Path) -> None:
             Judgement(rule="silent", says="the store was away", of="store", proof=True),
             Judgement(rule="same", says="it is the same", of="secret"),
             Judgement(rule="returns", says="it comes back", of="store", within=120.0),
+            Judgement(rule="returns", says="it comes back then", of="secret", within=60.0, once="store"),
             Judgement(
                 rule="holds",
                 says="it was refreshed",

@@ -388,6 +388,46 @@ def test_what_failed_when_the_time_was_over_did_not_return():
     assert run.verdict().word == "fail"
 
 
+def waiting(sync_back: float) -> Run:
+    """Secrets wait on Vault, which is back 8 s after the undoing."""
+    run = Run()
+    run.series("vault", every=1, fails=between(22, 90), takes=0)
+    run.series("sync", every=1, fails=between(22, sync_back), takes=0)
+    run.judged("returns", "sync", within=10, once="vault")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("back", "told"),
+    [
+        (97, ("pass", '"sync" on app1 was ok again 7 s after "vault" on app1 was, and had 10 s')),
+        (89, ("pass", '"sync" on app1 was ok again 0 s after "vault" on app1 was, and had 10 s')),
+        (105, ("fail", '"sync" on app1 was ok again 15 s after "vault" on app1 was, and had 10 s')),
+        (
+            200,
+            ("fail", '"sync" on app1 still failed 22 s after "vault" on app1 was (timed out), and had 10 s'),
+        ),
+    ],
+)
+def test_what_waits_on_another_has_its_time_from_there(back, told):
+    run = waiting(back)
+    finding = found(run)
+
+    assert ("pass" if finding.ok else "fail", finding.seen) == told
+
+
+def test_what_waits_on_what_does_not_return_cannot_be_told():
+    run = Run()
+    run.series("vault", every=1, fails=between(22, 200))
+    run.series("sync", every=1, fails=between(22, 200))
+    run.judged("returns", "sync", within=10, once="vault")
+
+    assert run.told() == (
+        "inconclusive",
+        '"vault" on app1 was not ok again, and "sync" on app1 waits on it',
+    )
+
+
 def test_an_answer_is_there_when_it_is_there():
     run = Run()
     run.series("sync", every=1, fails=between(22, 83), until=82)
