@@ -38,7 +38,8 @@ PROFILES: Final[Mapping[str, Profile]] = {
             "themselves (Promtail's ten tries take 4 to 9 minutes, the agent's log is cut every 2 hours): "
             "that these limits were not reached says nothing of them.",
         ),
-        Profile("standard", baseline=60, hold=720, recover=900, settle=60),
+        # Long enough to settle that a prober's pause of some seconds is not a twentieth of it.
+        Profile("standard", baseline=60, hold=720, recover=900, settle=120),
         # As long as the article says that metrics (2.7 h) and secrets (1 h) endure, and more.
         Profile("article", baseline=60, hold=4 * 3600, recover=1200, settle=120),
     )
