@@ -47,7 +47,7 @@ class History(history_module.History):
 def judgement(rule: str, says: str, **fields: Any) -> dict[str, Any]:
     """A judgement as a header has it."""
     numbers = {"lost": 0, "least": 1, "after": 0, "within": 0}
-    empty = {"of": "", "phases": [], **numbers, "expression": "", "proof": False}
+    empty = {"of": "", "phases": [], **numbers, "once": "", "expression": "", "proof": False}
     return {"rule": rule, "says": says, **empty, **fields}
 
 
@@ -118,7 +118,7 @@ def cases(cluster: str, others: Sequence[str], *, flows: int) -> Iterator[dict[s
         judgements=[
             judgement("silent", "Vault is away", of="vault", proof=True),
             judgement("same", "the Secret is the same byte for byte", of="secret"),
-            judgement("returns", "External Secrets is in step again", of="sync", within=120),
+            judgement("returns", "External Secrets is in step again", of="sync", within=120, once="vault"),
             judgement("holds", "a new pod can mount it", expression="acts.mount.ok"),
         ],
     )

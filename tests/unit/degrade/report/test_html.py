@@ -209,7 +209,7 @@ def test_figures_and_recovery(whole):
     assert [each.text for each in bars.all("div", class_="stat")][:3] == [
         "33.2 s of 2 min allowed",
         "33.2 s of 2 min allowed",
-        "35.8 s of 2 min allowed",
+        "35.8 s of 2 min allowed after vault",
     ]
 
 
