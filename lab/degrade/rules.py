@@ -142,7 +142,13 @@ def _silent(case: Observed, judgement: Judgement) -> _Seen:
 
 def _silent_one(history: History, judgement: Judgement, watched: Watched) -> _Seen:
     phases = judgement.phases or ("hold",)
-    samples = watched.during(phases, after=watched.timeout)
+    # One that was still waiting at the end (a node that is paused answers when it goes on) tells of later.
+    ends = [end for _, end in stretches(history, phases)]
+    samples = [
+        each
+        for each in watched.during(phases, after=watched.timeout)
+        if not any(each.mono < end < each.mono + each.seconds for end in ends)
+    ]
     failures = [each for each in samples if not each.ok]
     measured = {f"{watched.name}_silent": {"samples": len(samples), "failed": len(failures)}}
     doubt = _doubt(history, watched, phases)

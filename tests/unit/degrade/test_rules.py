@@ -217,6 +217,16 @@ def test_what_is_away_is_silent():
     assert finding.measured == {"vault_silent": {"samples": 27, "failed": 27}}
 
 
+def test_what_is_answered_when_it_is_back_was_silent_before():
+    run = Run()
+    run.series("vault", every=10, fails=between(24, 81))
+    # Asked in hold, of a node that is paused; answered in recover.
+    run.sample("vault", 81, seconds=2)
+    run.judged("silent", "vault")
+
+    assert found(run).seen == '6 of 6 samples of "vault" on app1 failed in hold'
+
+
 @pytest.mark.parametrize(("answered", "ok"), [(2, True), (3, False)])
 def test_nine_of_ten_that_fail_are_silence(answered, ok):
     run = Run()
