@@ -22,8 +22,9 @@ from typing import NoReturn
 from lab import console, observe, state
 from lab.clients import docker, process
 from lab.clients.kube import Kube
+from lab.degrade.degrade import runs
 from lab.engine import journal
-from lab.errors import HostError, LabError
+from lab.errors import CheckFailed, HostError, Inconclusive, LabError
 from lab.host import container_engine, tools
 from lab.images.catalog import needed_for
 from lab.images.node import NodeImage
@@ -156,6 +157,20 @@ def invoke(
         # Interrupted, it has containers to let go of.
         grace=60,
     )
+
+
+def experiment(workspace: Workspace, *words: str) -> Path:
+    """Run ``./invoke degrade WORDS`` and return its folder; whether contracts held is not asked here."""
+    before = set(runs(workspace.settings))
+    try:
+        invoke("degrade", *named(workspace), *words)
+    except process.CommandError as error:
+        if error.exit_code_of_command not in (CheckFailed.exit_code, Inconclusive.exit_code):
+            raise
+    made = [each for each in runs(workspace.settings) if each not in before]
+    if len(made) != 1:
+        raise HostError(f"{len(made)} experiments were made, where one was asked for")
+    return made[0]
 
 
 @dataclass

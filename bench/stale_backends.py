@@ -15,14 +15,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.common import heading, invoke, main, named, own_lab, require_absent, require_warm, row, table
+from bench.common import (
+    experiment,
+    heading,
+    invoke,
+    main,
+    named,
+    own_lab,
+    require_absent,
+    require_warm,
+    row,
+    table,
+)
 from lab import console
-from lab.clients.process import CommandError
-from lab.degrade.degrade import runs
 from lab.degrade.history import FILE, History, Sample, read
 from lab.degrade.watched import Watched
 from lab.document.scalars import Unfit, duration
-from lab.errors import CheckFailed, HostError, Inconclusive
+from lab.errors import HostError
 from lab.settings import from_environment
 from lab.workspace import Workspace, open_workspace
 
@@ -109,29 +118,14 @@ def _compare(workspace: Workspace, choice: str, *, hold: str) -> None:
     """A lab with one choice: both faults, a row for each flow."""
     invoke("up", *named(workspace), "--only", "mesh", "--yes")
     for fault, target in FAULTS.items():
-        history = _experiment(workspace, fault, target, hold=hold)
+        words = ("--fault", fault, "--target", target, "--profile", "quick", "--hold", hold)
+        history = read(experiment(workspace, *words) / FILE)
+        if history.first("undone") is None:
+            raise HostError("the experiment did not come about")
         for flow in FLOWS:
             seen = _figures(history, flow)
             cells = (seen.requests, seen.lost, seen.longest, seen.none_from, seen.later) if seen else ()
             row(choice, f"{fault} {target}", flow, *(cells or [None] * 5))
-
-
-def _experiment(workspace: Workspace, fault: str, target: str, *, hold: str) -> History:
-    """Do one; whether contracts held is not what is asked here."""
-    before = set(runs(workspace.settings))
-    words = ("--fault", fault, "--target", target, "--profile", "quick", "--hold", hold)
-    try:
-        invoke("degrade", *named(workspace), *words)
-    except CommandError as error:
-        if error.exit_code_of_command not in (CheckFailed.exit_code, Inconclusive.exit_code):
-            raise
-    made = [each for each in runs(workspace.settings) if each not in before]
-    if len(made) != 1:
-        raise HostError(f"{len(made)} experiments were made, where one was asked for")
-    history = read(made[0] / FILE)
-    if history.first("undone") is None:
-        raise HostError("the experiment did not come about", details=str(made[0]))
-    return history
 
 
 def _figures(history: History, flow: str) -> Figures | None:
