@@ -173,6 +173,22 @@ def experiment(workspace: Workspace, *words: str) -> Path:
     return made[0]
 
 
+@contextmanager
+def standing(workspace: Workspace, *, whole: bool) -> Iterator[None]:
+    """A lab that was not there and is gone afterwards: with all that its topology has, or the mesh alone.
+
+    Raises what :func:`require_absent` and :func:`require_warm` do.
+    """
+    require_absent(workspace.settings, workspace)
+    require_warm(workspace, whole=whole)
+    lab = named(workspace)
+    try:
+        invoke("up", *lab, *(() if whole else ("--only", "mesh")), "--yes")
+        yield
+    finally:
+        invoke("down", *lab, "--yes")
+
+
 @dataclass
 class Stopwatch:
     """Seconds of every part of a run, in order."""

@@ -20,7 +20,7 @@ from datetime import datetime
 from threading import Event
 from typing import Final
 
-from bench.common import MIB, heading, invoke, main, named, own_lab, require_absent, require_warm, row, table
+from bench.common import MIB, heading, invoke, main, named, own_lab, row, standing, table
 from lab import console
 from lab.catalog.contract import Phase
 from lab.clients import process
@@ -64,14 +64,11 @@ def measure() -> None:
     options = parser.parse_args()
     settings = from_environment()
     workspace = open_workspace(settings, options.topology, name=options.name)
-    require_absent(settings, workspace)
-    require_warm(workspace)
     heading(f"probes: {options.topology}, the mesh alone")
     lab = named(workspace)
     before = set(runs(settings))
     cancelled = Event()
-    try:
-        invoke("up", *lab, "--only", "mesh", "--yes")
+    with standing(workspace, whole=False):
         with ThreadPoolExecutor(max_workers=1) as pool:
             try:
                 experiment = pool.submit(
@@ -88,8 +85,6 @@ def measure() -> None:
         experiment.result()
         if not made:
             raise HostError("the experiment has left no history")
-    finally:
-        invoke("down", *lab, "--yes")
 
 
 def _watch(workspace: Workspace, experiment: Future[process.Result]) -> dict[Pod, list[Reading]]:

@@ -12,28 +12,17 @@ import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from bench.common import (
-    experiment,
-    heading,
-    invoke,
-    main,
-    named,
-    own_lab,
-    require_absent,
-    require_warm,
-    row,
-    table,
-)
+from bench.common import experiment, heading, main, own_lab, row, standing, table
 from lab import console
-from lab.catalog.contract import Manner
 from lab.degrade.history import FILE, read
+from lab.degrade.observed import MANNERS
 from lab.degrade.profiles import PROFILES
 from lab.settings import from_environment
 from lab.workspace import Workspace, open_workspace
 
-MANNERS = tuple(f"_{manner}" for manner in get_args(Manner))
+OF_FLOWS = tuple(f"_{manner}" for manner in MANNERS)
 """What the names of a flow's figures end in."""
 
 
@@ -45,16 +34,10 @@ def measure() -> None:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--profile", choices=tuple(PROFILES), default="quick")
     options = parser.parse_args()
-    settings = from_environment()
-    workspace = open_workspace(settings, options.topology, name=options.name)
-    require_absent(settings, workspace)
-    require_warm(workspace)
+    workspace = open_workspace(from_environment(), options.topology, name=options.name)
     heading(f"the same experiment {options.times} times: {options.topology}, {options.profile}")
-    try:
-        invoke("up", *named(workspace), "--yes")
+    with standing(workspace, whole=True):
         _repeat(workspace, options.profile, options.times)
-    finally:
-        invoke("down", *named(workspace), "--yes")
 
 
 def _repeat(workspace: Workspace, profile: str, times: int) -> None:
@@ -77,11 +60,10 @@ def _repeat(workspace: Workspace, profile: str, times: int) -> None:
 
 def _took(folder: Path) -> tuple[float, float | None]:
     """Seconds of the whole run, and until all was back."""
-    spans = read(folder / FILE).spans
-    start = min(begun for begun, _ in spans.values())
-    end = max(ended for _, ended in spans.values())
-    recover = spans.get("recover")
-    return end - start, recover[1] - recover[0] if recover else None
+    history = read(folder / FILE)
+    start = min(begun for begun, _ in history.spans.values())
+    recover = history.spans.get("recover")
+    return history.end - start, recover[1] - recover[0] if recover else None
 
 
 def _requests(verdict: Mapping[str, Any]) -> tuple[int, int]:
@@ -92,7 +74,7 @@ def _requests(verdict: Mapping[str, Any]) -> tuple[int, int]:
         if each["control_of"] is None
         for measured in each["measured"].values()
         for name, figure in measured.items()
-        if name.endswith(MANNERS)
+        if name.endswith(OF_FLOWS)
     ]
     return sum(each["requests"] for each in figures), sum(each["lost"] for each in figures)
 

@@ -15,18 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from bench.common import (
-    experiment,
-    heading,
-    invoke,
-    main,
-    named,
-    own_lab,
-    require_absent,
-    require_warm,
-    row,
-    table,
-)
+from bench.common import experiment, heading, main, own_lab, row, standing, table
 from lab import console
 from lab.degrade.history import FILE, History, Sample, read
 from lab.degrade.watched import Watched
@@ -106,17 +95,12 @@ def measure() -> None:
             path = Path(folder) / "topology.yaml"
             path.write_text(TOPOLOGY.format(choice=choice), encoding="utf-8")
             workspace = open_workspace(settings, str(path), name=options.name)
-            require_absent(settings, workspace)
-            require_warm(workspace)
-            try:
+            with standing(workspace, whole=False):
                 _compare(workspace, choice, hold=options.hold)
-            finally:
-                invoke("down", *named(workspace), "--yes")
 
 
 def _compare(workspace: Workspace, choice: str, *, hold: str) -> None:
     """A lab with one choice: both faults, a row for each flow."""
-    invoke("up", *named(workspace), "--only", "mesh", "--yes")
     for fault, target in FAULTS.items():
         words = ("--fault", fault, "--target", target, "--profile", "quick", "--hold", hold)
         history = read(experiment(workspace, *words) / FILE)

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from jinja2 import TemplateSyntaxError
@@ -190,15 +191,11 @@ def _same_one(history: History, judgement: Judgement, watched: Watched) -> _Seen
 
 
 def _returns(case: Observed, judgement: Judgement) -> _Seen:
-    first = case.series.get(judgement.once)
-
-    def one(history: History, judgement: Judgement, watched: Watched) -> _Seen:
-        return _returns_one(history, judgement, watched, first)
-
+    one = partial(_returns_one, first=case.series.get(judgement.once))
     return _of_each(case, judgement, one, lambda seen: "; ".join(each.text for each in seen))
 
 
-def _returns_one(history: History, judgement: Judgement, watched: Watched, first: Watched | None) -> _Seen:
+def _returns_one(history: History, judgement: Judgement, watched: Watched, *, first: Watched | None) -> _Seen:
     undone = history.first("undone")
     if undone is None and "recover" not in history.spans:
         return _Seen(None, "the fault was not undone")
