@@ -55,6 +55,7 @@ class Program:
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
     main: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     seconds: float
     disk_mib: int
 
@@ -62,7 +63,7 @@ class Program:
         """A name for what this recipe makes on ``architecture``: same content, same key."""
         content = asdict(self)
         # What few programs have counts only where it is: fields that came later change no key.
-        rare = [name for name in ("wheels", "main", "requires") if not content[name]]
+        rare = [name for name in ("wheels", "main", "requires", "instead") if not content[name]]
         for figure in ("licence", "seconds", "disk_mib", *rare):
             del content[figure]
         text = json.dumps([FORMAT, architecture, content], sort_keys=True)

@@ -85,6 +85,11 @@ class GoTool:
             json.loads(self("mod", "download", "-json", f"{program.module}@{program.version}"))["Dir"]
         )
 
+    def module(self, path: str, place: Path) -> Path:
+        """The unpacked module ``path``, in the version that the module in ``place`` comes to."""
+        version = json.loads(self("list", "-m", "-json", path, cwd=place))["Version"]
+        return Path(json.loads(self("mod", "download", "-json", f"{path}@{version}", cwd=place))["Dir"])
+
     def mod(self, folder: Path) -> dict[str, Any]:
         """``go.mod`` of ``folder``, parsed."""
         parsed: dict[str, Any] = json.loads(self("mod", "edit", "-json", folder / "go.mod"))

@@ -146,6 +146,7 @@ def _compile(program: Program, work: Path, tool: GoTool, *, cache: Path, say: Ca
     if program.layout != "files":
         lay_out = _wrapper if program.layout == "wrapper" else _folder
         place = lay_out(program, work, source, tool)
+        _put_instead(program, work, place, tool)
         tool.begin_with_standard_library(place, cache, say=say)
         say("compiling")
         tool.build(program, place, work / "out" / "bin", say=say)
@@ -200,10 +201,7 @@ def _wrapper(program: Program, work: Path, source: Path, tool: GoTool) -> Path:
 def _folder(program: Program, work: Path, source: Path, tool: GoTool) -> Path:
     """A copy of the module to build in; replacements by a path are dropped or given a version."""
     place = work / "source"
-    shutil.copytree(source, place)
-    for path in (place, *place.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(path.stat().st_mode | 0o200)
+    _copy(source, place)
     for replacement in tool.mod(place).get("Replace") or ():
         if "Version" in replacement["New"]:
             continue
@@ -212,6 +210,33 @@ def _folder(program: Program, work: Path, source: Path, tool: GoTool) -> Path:
         edit = f"-replace={old}={old}@{version}" if version else f"-dropreplace={old}"
         tool("mod", "edit", edit, cwd=place)
     return place
+
+
+def _put_instead(program: Program, work: Path, place: Path, tool: GoTool) -> None:
+    """Have files of modules replaced by what the recipe says, in copies that are built instead of these.
+
+    Raises :class:`ProvisionError` where a module has no file of that name: another version keeps its list
+    elsewhere, and would be built with all of it.
+    """
+    for number, (module, files) in enumerate(program.instead.items()):
+        if module == program.module and program.layout == "folder":
+            folder = place
+        else:
+            folder = work / "instead" / str(number)
+            _copy(tool.module(module, place), folder)
+            tool("mod", "edit", f"-replace={module}={folder}", cwd=place)
+        for name, text in files.items():
+            if not (folder / name).is_file():
+                raise ProvisionError(f"{name} is not where the recipe expects it", details=module)
+            (folder / name).write_text(text)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy of a module's folder that can be written to."""
+    shutil.copytree(source, target)
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | 0o200)
 
 
 def _keep(source: Path, target: Path, *, constant: str | None) -> None:

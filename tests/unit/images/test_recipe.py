@@ -39,6 +39,7 @@ OTHERWISE = {
     "wheels": {"amd64": Wheel(platform="manylinux", sha256="0")},
     "main": "package main",
     "requires": {"example.org/more": "v0.2.0"},
+    "instead": {"example.org/more": {"all.go": "package more"}},
 }
 """For each field that changes what is built, another value."""
 

@@ -112,6 +112,7 @@ case "$1 $2" in
         printf 'package x\\n\\nconst text = `kept`\\n' >"$GOMODCACHE/m/const.go"
         chmod -R a-w "$GOMODCACHE/m"
         echo "{{\\"Dir\\": \\"$GOMODCACHE/m\\"}}" ;;
+    "list -m") echo '{{"Version": "v0.9.0"}}' ;;
     "mod edit")
         case "$3" in -json) cat "$4" ;; esac ;;
     "build std")
@@ -123,6 +124,7 @@ case "$1 $2" in
         while [ "$1" != -o ]; do shift; done
         target=$2; shift 2
         cp "$PWD/go.mod" "{folder}/built.mod"
+        cat ../instead/0/const.go const.go >"{folder}/built.go" 2>/dev/null
         echo example.org/tool/cmd/tool >&2
         case "$target" in
             */) for package in "$@"; do echo "binary" >"$target$(basename "$package")"; done ;;
@@ -291,6 +293,32 @@ def test_a_program_may_be_put_together_of_modules(cache: Path, go: FakeGo) -> No
     assert Path(f"{go.built}.go").read_text() == main
     assert built_by(go)[0].endswith("/tool .")
     assert built.binary("tool").read_text() == "binary\n"
+
+
+@pytest.mark.parametrize("layout", ["wrapper", "folder"])
+def test_files_of_modules_may_be_built_otherwise(cache: Path, go: FakeGo, layout: str) -> None:
+    short = replace(PROGRAM, layout=layout, instead={"example.org/tool": {"const.go": "package x\n"}})
+    made(short, cache, go)
+    assert (go.path.parent / "built.go").read_text() == "package x\n"
+    [edit] = [call for call in go.calls() if "example.org/tool=" in call] or [""]
+    # A copy of the module is what is built; one that is built in its own folder is a copy anyway.
+    assert edit.startswith("mod edit -replace=example.org/tool=/") is (layout == "wrapper")
+    assert short.key("amd64") != replace(short, instead={}).key("amd64")
+
+
+def test_files_of_other_modules_too_in_the_version_that_is_built(cache: Path, go: FakeGo) -> None:
+    made(replace(PROGRAM, instead={"example.org/sdk": {"const.go": "package y\n"}}), cache, go)
+    assert (go.path.parent / "built.go").read_text() == "package y\n"
+    assert "list -m -json example.org/sdk" in go.calls()
+    assert "mod download -json example.org/sdk@v0.9.0" in go.calls()
+
+
+def test_a_file_to_be_built_otherwise_that_has_moved_is_named(cache: Path, go: FakeGo) -> None:
+    with pytest.raises(ProvisionError) as refused:
+        made(replace(PROGRAM, instead={"example.org/sdk": {"all.go": ""}}), cache, go)
+    assert refused.value.brief == "all.go is not where the recipe expects it"
+    assert refused.value.details == "example.org/sdk"
+    assert built_by(go) == []
 
 
 def test_of_some_modules_only_files_are_needed(cache: Path, go: FakeGo) -> None:
