@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import kubeconfig, state
 from lab.clients import docker
 from lab.host import sandbox
-from lab.providers.kind import Kind, network_name
+from lab.providers import PROVIDERS
+from lab.providers.base import Provider
 from lab.settings import LABEL, Settings
 
 
@@ -20,12 +21,9 @@ def down(settings: Settings, lab: str) -> list[str]:
     folder = state.folder(settings, lab)
     with state.locked(settings, lab, last=True):
         removed = []
-        provider = Kind(settings=settings, lab=lab)
-        clusters = provider.clusters()
-        if clusters:
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                list(pool.map(lambda cluster: provider.delete(lab, cluster), clusters))
-            removed += [f"cluster {cluster}" for cluster in clusters]
+        providers = [make(settings=settings, lab=lab) for make in PROVIDERS.values()]
+        for provider in providers:
+            removed += _delete_clusters(provider, lab)
         label = f"{LABEL}={lab}"
         for container in docker.containers(labels={LABEL: lab}):
             docker.remove_container(container.name)
@@ -33,9 +31,8 @@ def down(settings: Settings, lab: str) -> list[str]:
         for volume in docker.volumes(label):
             docker.remove_volume(volume.name)
             removed.append(f"volume {volume.name}")
-        if docker.networks(label):
-            provider.release(lab)
-            removed.append(f"network {network_name(lab)}")
+        for provider in providers:
+            removed += provider.release(lab)
         if sandbox.available() and sandbox.release(lab):
             removed.append("its firewall rules")
         removed += kubeconfig.forget(settings, lab)
@@ -43,3 +40,10 @@ def down(settings: Settings, lab: str) -> list[str]:
             folder.remove()
             removed.append("its kubeconfigs, CA and journals")
         return removed
+
+
+def _delete_clusters(provider: Provider, lab: str) -> list[str]:
+    clusters = provider.clusters()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda cluster: provider.delete(lab, cluster), clusters))
+    return [f"cluster {cluster}" for cluster in clusters]

@@ -11,6 +11,7 @@ from lab.clients import docker
 from lab.errors import LabError
 from lab.host import sandbox
 from lab.images import carry
+from lab.images.catalog import needed_for
 from lab.images.node import NodeImage
 from lab.installed import Installed
 from lab.mesh import ca, check, cilium, dns
@@ -19,7 +20,6 @@ from lab.plan.resolve import Seen, SeenCluster
 from lab.platform.install import missing
 from lab.platform.record import Record, records
 from lab.providers.base import ClusterState
-from lab.providers.kind import control_plane_endpoint
 from lab.settings import LABEL
 from lab.topology.model import Cluster
 from lab.workspace import Workspace, states
@@ -92,9 +92,8 @@ def release(
     tree = cilium.values(
         workspace.topology,
         cluster,
-        endpoint=control_plane_endpoint(
-            workspace.topology.context(cluster.name), cluster.nodes.control_plane
-        ),
+        endpoint=nodes[cluster.name].api_host,
+        port=nodes[cluster.name].api_port,
         peers={
             name: [node.address for node in state.control_planes if node.address]
             for name, state in nodes.items()
@@ -186,12 +185,19 @@ def _is_current(addons: Installed, each: Placed, record: Record | None) -> bool:
 
 
 def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:
-    """The images of its addons that a cluster's nodes lack, by node; nodes that lack none are left out."""
+    """The images that a cluster's nodes lack, by node, as far as they are ours to bring there.
+
+    Nodes that lack none are left out.
+    """
+    of = addons.workspace.topology.cluster(cluster)
     homes = [each for each in addons.on(cluster) if each.part == "home"]
     wanted = sorted({image for each in homes for image in each.addon.images})
-    if not wanted:
+    if not of.traits.at_home:
+        # What nodes of ours are made of, these have not.
+        wanted += [image.reference for image in needed_for(["mesh"])]
+    if not wanted or not of.traits.shells:
         return {}
-    provider = addons.workspace.provider()
+    provider = addons.workspace.provider(cluster)
     nodes = [node for node in addons.nodes[cluster].nodes if node.role != "load-balancer"]
     lacking = {node.name: carry.missing(provider.run_on, node.name, wanted) for node in nodes}
     return {node: images for node, images in lacking.items() if images}

@@ -329,7 +329,10 @@ def _known_to(kube: Kube, pod: str) -> Mapping[str, str | None]:
 
 def _memory(workspace: Workspace) -> Mapping[str, int]:
     try:
-        return workspace.provider().memory(workspace.topology)
+        used: dict[str, int] = {}
+        for provider, topology in workspace.shared_out:
+            used |= provider.memory(topology)
+        return used
     except LabError as error:
         log.warning("memory could not be measured: %s", error)
         return {}

@@ -39,14 +39,15 @@ def values(
     cluster: Cluster,
     *,
     endpoint: str,
+    port: int = 6443,
     peers: Mapping[str, Sequence[str]],
     authority: Authority,
     image_tag: str,
 ) -> dict[str, Any]:
     """The chart's values for ``cluster``.
 
-    ``endpoint`` is the host name of its API server, ``peers`` the node addresses of every other
-    cluster by name, ``image_tag`` the version of Cilium's images. Sources: Cilium's installation
+    ``endpoint`` and ``port`` are its API server's as its nodes reach it, ``peers`` the node addresses of
+    every other cluster by name, ``image_tag`` the version of Cilium's images. Sources: Cilium's installation
     guides for kind and for Cluster Mesh, and the chart's own values.yaml (1.19).
     """
     image = {"tag": image_tag, "useDigest": False, "pullPolicy": "IfNotPresent"}
@@ -60,7 +61,7 @@ def values(
         "tunnelProtocol": topology.mesh.tunnel,
         "kubeProxyReplacement": True,
         "k8sServiceHost": endpoint,
-        "k8sServicePort": 6443,
+        "k8sServicePort": port,
         # Cilium's Envoy has no source recipe, and nothing here needs policies on layer 7.
         "envoy": {"enabled": False},
         "l7Proxy": False,

@@ -68,6 +68,11 @@ class Kind:
     cgroup_v1: bool = False
     """Whether the engine's machine has cgroup v1, which kubelets from 1.35 on must be told to accept."""
 
+    @property
+    def bridge(self) -> str:
+        """See :attr:`lab.providers.base.Provider.bridge`."""
+        return bridge_name(self.lab)
+
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """See :meth:`lab.providers.base.Provider.observe`."""
         names = {topology.context(cluster.name): cluster.name for cluster in topology.clusters}
@@ -78,10 +83,13 @@ class Kind:
         if found:
             self._require_ours(found)
         return {
-            cluster: ClusterState(
-                tuple(self._node(each) for each in sorted(nodes, key=lambda node: node.name))
+            name: ClusterState(
+                tuple(self._node(each) for each in sorted(nodes, key=lambda node: node.name)),
+                endpoint=control_plane_endpoint(
+                    topology.context(name), topology.cluster(name).nodes.control_plane
+                ),
             )
-            for cluster, nodes in found.items()
+            for name, nodes in found.items()
         }
 
     def prepare(self, topology: Topology) -> None:
@@ -223,7 +231,7 @@ class Kind:
         return dict(used)
 
     def clusters(self) -> list[str]:
-        """Names of the lab's clusters, whatever the topology says: those with nodes in its network."""
+        """See :meth:`lab.providers.base.Provider.clusters`: those with nodes in the lab's network."""
         ours = {network.name for network in docker.networks(label=f"{LABEL}={self.lab}")}
         names = {
             node.labels[_CLUSTER_LABEL]
@@ -240,10 +248,12 @@ class Kind:
         for node in nodes:
             docker.remove_container(node.name)
 
-    def release(self, lab: str) -> None:
+    def release(self, lab: str) -> list[str]:
         """See :meth:`lab.providers.base.Provider.release`."""
-        for network in docker.networks(label=f"{LABEL}={lab}"):
+        networks = docker.networks(label=f"{LABEL}={lab}")
+        for network in networks:
             docker.remove_network(network.name)
+        return [f"network {network.name}" for network in networks]
 
     @property
     def _admission(self) -> Path:

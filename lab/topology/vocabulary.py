@@ -23,10 +23,11 @@ from lab.document.shapes import (
     Table,
     Text,
 )
+from lab.topology.traits import TRAITS
 
 VERSION: Final = "lab/v1"
 
-PROVIDERS: Final = ("kind", "multipass", "existing")
+PROVIDERS: Final = tuple(TRAITS)
 
 # cilium/cilium pkg/clustermesh/types/types.go: at most 32 characters, lower case alphanumeric, dashes
 # between. Roles and lab names follow the same rule: they become labels and parts of host names.

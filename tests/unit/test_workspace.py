@@ -121,7 +121,9 @@ def test_a_topology_may_ask_for_isolation_itself(tmp_path: Path) -> None:
 
 
 def test_the_provider_gets_what_it_needs_to_create(tmp_path: Path) -> None:
-    provider = workspace(tmp_path, lab="second").provider(binary=Path("/k"), image="i", cgroup_v1=True)
+    provider = workspace(tmp_path, lab="second").provider(
+        "east", binary=Path("/k"), image="i", cgroup_v1=True
+    )
     assert isinstance(provider, Kind)
     assert (provider.lab, provider.binary, provider.image, provider.cgroup_v1) == (
         "second",
