@@ -1,0 +1,207 @@
+"""A Cilium that others installed: what it is, how it joins the mesh, and how it is given back as it was.
+
+It is upgraded with the chart that its own release holds, so that nothing of it changes but what the mesh
+needs; given back, it is rolled back to the revision that was there, and Helm's history is put back, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from lab.clients.helm import Helm
+from lab.clients.kube import Kube
+from lab.clients.wait import wait_until
+from lab.errors import ProvisionError
+from lab.mesh import cilium
+from lab.mesh.ca import Authority
+from lab.topology.model import Cluster, Topology
+
+_HISTORY: Final = "owner=helm,name=cilium"
+_SECRETS: Final = f"/api/v1/namespaces/{cilium.NAMESPACE}/secrets"
+_PART: Final = "app.kubernetes.io/part-of=cilium"
+
+_TRACES: Final[tuple[tuple[str, str], ...]] = (
+    ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", ""),
+    (f"/apis/coordination.k8s.io/v1/namespaces/{cilium.NAMESPACE}/leases", ""),
+    # What a changed Deployment or DaemonSet leaves of its earlier forms.
+    (f"/apis/apps/v1/namespaces/{cilium.NAMESPACE}/replicasets", _PART),
+    (f"/apis/apps/v1/namespaces/{cilium.NAMESPACE}/controllerrevisions", _PART),
+)
+"""What Cilium makes while it runs, so that no chart takes it away: lists, and the labels to ask for."""
+
+NEWEST_APART: Final = 1
+"""Minor versions that the Ciliums of a mesh may be apart (Cilium's Cluster Mesh guide, "Requirements")."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The release that was there before the lab: its revision, its chart, what was given to it."""
+
+    revision: int
+    chart: Mapping[str, Any]
+
+    @property
+    def version(self) -> str:
+        """Version of Cilium, without a ``v``."""
+        return str(self.chart["metadata"]["version"]).removeprefix("v")
+
+
+def find(kube: Kube) -> Release | None:
+    """The newest release of Cilium that is not the lab's; None where there is none.
+
+    Ours are known by the label that every installation of ours puts on its record.
+    """
+    items = kube.get(_SECRETS, query={"labelSelector": f"{_HISTORY},!{cilium.CONFIG_LABEL}"})["items"]
+    found = [(int(item["metadata"]["labels"]["version"]), item) for item in items]
+    if not found:
+        return None
+    revision, newest = max(found, key=lambda each: each[0])
+    # Base64 by Kubernetes, base64 by Helm, then gzip (helm/pkg/storage/driver/util.go).
+    packed = base64.b64decode(base64.b64decode(newest["data"]["release"]))
+    return Release(revision, json.loads(gzip.decompress(packed))["chart"])
+
+
+def values(
+    topology: Topology,
+    cluster: Cluster,
+    release: Release,
+    *,
+    peers: Mapping[str, Sequence[str]],
+    authority: Authority,
+    image_tag: str,
+    pulled: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What ``release`` is given besides what it has: the cluster's name and id, the CA, and the mesh."""
+    ours = cilium.values(
+        topology,
+        cluster,
+        endpoint="",
+        peers=peers,
+        authority=authority,
+        image_tag=image_tag,
+        pulled=pulled,
+    )
+    taken: dict[str, Any] = {key: ours[key] for key in ("cluster", "tls", "clustermesh") if key in ours}
+    if "clustermesh" in taken and f"v{release.version}" != image_tag:
+        # Of its own version, as its chart has it.
+        del taken["clustermesh"]["apiserver"]["image"]
+    # Agents and operator read name and id when they start.
+    return {**taken, "rollOutCiliumPods": True, "operator": {"rollOutPods": True}}
+
+
+def write_chart(release: Release, folder: Path) -> Path:
+    """Write the chart that ``release`` holds into ``folder``, as Helm reads charts; return its folder."""
+    chart = release.chart
+    root = folder / f"cilium-{release.version}"
+    texts = {
+        "Chart.yaml": yaml.safe_dump(chart["metadata"]),
+        "values.yaml": yaml.safe_dump(chart.get("values") or {}),
+    }
+    for each in (*(chart.get("templates") or ()), *(chart.get("files") or ())):
+        texts[each["name"]] = base64.b64decode(each["data"]).decode()
+    if schema := chart.get("schema"):
+        texts["values.schema.json"] = base64.b64decode(schema).decode()
+    for name, text in texts.items():
+        path = root / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+def before(cluster: str) -> str:
+    """Name of the file, in the lab's folder, with what is to be :func:`remember`-ed of a cluster."""
+    return f"cilium-before-{cluster}"
+
+
+def remember(kube: Kube) -> str:
+    """What there is of Cilium before the lab touches it, for :func:`take_off`. Holds keys: for 0600 alone."""
+    history = kube.get(_SECRETS, query={"labelSelector": _HISTORY})["items"]
+    kept = [{key: item[key] for key in ("metadata", "data")} for item in history]
+    return json.dumps({"history": kept, "traces": sorted(_traces(kube))})
+
+
+def take_off(kube: Kube, helm: Helm, remembered: str, *, timeout: float) -> None:
+    """Take the lab's Cilium off a cluster, or give the one that was there back as it was ``remembered``.
+
+    ``timeout`` is in seconds. Does nothing where nothing of ours is installed.
+    """
+    before = json.loads(remembered) if remembered else {"history": [], "traces": []}
+    release = find(kube)
+    if kube.secrets(cilium.NAMESPACE, labels=f"{_HISTORY},{cilium.CONFIG_LABEL}"):
+        if release is None:
+            helm.uninstall(cilium.RELEASE, namespace=cilium.NAMESPACE, timeout=timeout)
+        else:
+            helm.rollback(cilium.RELEASE, release.revision, namespace=cilium.NAMESPACE, timeout=timeout)
+            _wait_for_agents(kube, timeout=timeout)
+            _put_back(kube, before["history"], release.revision)
+    if release is not None and not remembered:
+        # Which of its traces are the lab's cannot be told any more.
+        return
+    leaving = _traces(kube) - set(before["traces"])
+    for path in sorted(leaving):
+        kube.delete(path)
+
+    def still() -> str | None:
+        return next((f"{path} is still there" for path in sorted(leaving & _traces(kube))), None)
+
+    wait_until("the end of what Cilium made", still, timeout=timeout)
+
+
+def _traces(kube: Kube) -> set[str]:
+    """Where the API has what Cilium makes while it runs, but for what serves at this moment."""
+    return {
+        f"{path}/{item['metadata']['name']}"
+        for path, labels in _TRACES
+        for item in _made_by_cilium(kube, path, labels)
+    }
+
+
+def _made_by_cilium(kube: Kube, path: str, labels: str) -> Iterator[Mapping[str, Any]]:
+    for item in kube.get(path, query={"labelSelector": labels} if labels else None)["items"]:
+        spec = item.get("spec") or {}
+        if path.endswith("customresourcedefinitions") and not spec["group"].endswith("cilium.io"):
+            continue
+        if path.endswith("leases") and not item["metadata"]["name"].startswith("cilium"):
+            continue
+        if path.endswith("replicasets") and spec.get("replicas"):
+            continue
+        yield item
+
+
+def _wait_for_agents(kube: Kube, *, timeout: float) -> None:
+    def look() -> str | None:
+        for kind, name in cilium.NETWORK_WORKLOADS:
+            workload = kube.workload(kind, cilium.NAMESPACE, name)
+            if workload is None or not workload.is_ready:
+                return f"{name} is not ready"
+        return None
+
+    wait_until("Cilium as it was", look, timeout=timeout)
+
+
+def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]], revision: int) -> None:
+    """Have Helm's records be what they were: those before the lab as they were, and no others."""
+    names = {each["metadata"]["name"] for each in history}
+    if f"sh.helm.release.v1.{cilium.RELEASE}.v{revision}" not in names:
+        raise ProvisionError(
+            "Cilium was rolled back, and its release was changed by others since the lab came",
+            details=f"revision {revision} is not among {', '.join(sorted(names)) or 'what was written down'}",
+            remedy="Look at helm history cilium -n kube-system; nothing of it was removed.",
+        )
+    for each in history:
+        metadata = each["metadata"]
+        kube.merge(
+            f"{_SECRETS}/{metadata['name']}",
+            {"metadata": {"labels": metadata["labels"]}, "data": each["data"]},
+        )
+    for metadata in kube.secrets(cilium.NAMESPACE, labels=_HISTORY):
+        if metadata["name"] not in names:
+            kube.delete(f"{_SECRETS}/{metadata['name']}")
