@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -19,7 +21,7 @@ from lab.errors import CheckFailed, InputError, ProvisionError
 from lab.host import sandbox
 from lab.images.carry import carry
 from lab.installed import Installed
-from lab.mesh import check, cilium, dns
+from lab.mesh import check, cilium, dns, joined
 from lab.mesh.redial import redial
 from lab.plan.step import Step
 from lab.platform.check import Runner
@@ -113,22 +115,24 @@ class Maker:
     def install_cilium(self, step: Step, context: Context) -> None:
         """Install or change Cilium, every peer's address in its values."""
         workspace, cluster = self.workspace, self._cluster(step)
+        folder = workspace.folder
         values, fingerprint = observe.release(workspace, cluster, states(workspace))
-        helm = Helm(
-            self.supply.tool("helm"),
-            workspace.folder.kubeconfig(cluster.name),
-            workspace.folder.path / "helm",
-        )
+        theirs = observe.there_before(workspace, cluster)
+        if not cluster.traits.makes and not folder.read(joined.before(cluster.name)):
+            folder.write(joined.before(cluster.name), joined.remember(workspace.kubes[cluster.name]))
+        helm = Helm(self.supply.tool("helm"), folder.kubeconfig(cluster.name), folder.path / "helm")
         context.say("helm upgrade --install")
-        helm.upgrade(
-            cilium.RELEASE,
-            self.supply.source.chart("cilium"),
-            namespace=cilium.NAMESPACE,
-            values=values,
-            labels={cilium.CONFIG_LABEL: fingerprint},
-            timeout=workspace.settings.timeouts.helm,
-            cancelled=context.cancelled,
-        )
+        with TemporaryDirectory() as made:
+            helm.upgrade(
+                cilium.RELEASE,
+                joined.write_chart(theirs, Path(made)) if theirs else self.supply.source.chart("cilium"),
+                namespace=cilium.NAMESPACE,
+                values=values,
+                labels={cilium.CONFIG_LABEL: fingerprint},
+                timeout=workspace.settings.timeouts.helm,
+                cancelled=context.cancelled,
+                reuse=theirs is not None,
+            )
 
     def wait_for_network(self, step: Step, context: Context) -> None:
         """Wait until pods get addresses and names."""
@@ -198,6 +202,7 @@ class Maker:
             timeout=self.workspace.settings.timeouts.addon_ready,
             cancelled=context.cancelled,
             say=context.say,
+            shared=not self._cluster(step).traits.makes,
         )
 
     def _prepare_probe(self, cluster: str) -> None:

@@ -202,7 +202,8 @@ def _look(
     state = nodes.get(name)
     if state is None:
         return _unseen(workspace, cluster, ABSENT)
-    if not any(node.running for node in state.control_planes):
+    # Of nodes that cannot be told, only the API server can tell.
+    if state.nodes and not any(node.running for node in state.control_planes):
         return _unseen(workspace, cluster, "stopped")
     if not kube.kubeconfig.exists():
         return _unseen(workspace, cluster, "being made")

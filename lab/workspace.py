@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from lab import state
 from lab.clients.kube import Kube
+from lab.document.position import listed
 from lab.errors import InputError
 from lab.host import facts
+from lab.images.catalog import pulled_names
 from lab.providers import PROVIDERS
 from lab.providers.base import ClusterState, Provider
 from lab.settings import PROJECT, Settings
@@ -47,7 +49,10 @@ class Workspace:
     def kubes(self) -> Mapping[str, Kube]:
         """The API of every cluster, whether it answers or not."""
         return {
-            cluster.name: Kube(self.folder.kubeconfig(cluster.name)) for cluster in self.topology.clusters
+            cluster.name: Kube(self.folder.kubeconfig(cluster.name), images=pulled_names())
+            if not cluster.traits.shells
+            else Kube(self.folder.kubeconfig(cluster.name))
+            for cluster in self.topology.clusters
         }
 
     @property
@@ -106,6 +111,11 @@ def open_workspace(
             remedy=f"Use provider: {' or '.join(PROVIDERS)}.",
         )
     if isolated or settings.isolated:
+        if theirs := [cluster.name for cluster in read.clusters if not cluster.traits.makes]:
+            raise InputError(
+                f"{read.path.name}: {listed(theirs)} cannot be isolated, since others made it",
+                remedy="Leave out --isolated (LAB_ISOLATED).",
+            )
         read = replace(read, network=replace(read.network, egress="deny"))
     return Workspace(settings, read, topology)
 

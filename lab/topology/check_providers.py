@@ -91,6 +91,10 @@ def _size(text: str) -> float:
 
 def _existing(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[Problem]:
     place, path = declaration.document.key_at(cluster.path), cluster.path
+    if declaration.egress == "deny":
+        message = f"{cluster.name} exists already, and what it sends cannot be kept on this machine"
+        remedy = "Say network: {egress: allow}, or have the lab make the cluster."
+        yield Problem(place, path, message, remedy)
     if (*path, "count") in declaration.document.marks:
         message = "count makes clusters, and an existing cluster is there already"
         yield Problem(

@@ -66,6 +66,8 @@ class Cluster:
     service_cidr: IPv4Network
     mesh_port: int
     provider_options: Mapping[str, Any]
+    position: Position = field(default=Position(""), compare=False, repr=False)
+    """Where the file has it, for the messages of whoever looks at the cluster itself."""
 
     @property
     def addresses(self) -> Addresses:
