@@ -113,7 +113,7 @@ def open_workspace(
     if isolated or settings.isolated:
         if theirs := [cluster.name for cluster in read.clusters if not cluster.traits.makes]:
             raise InputError(
-                f"{read.path.name}: {listed(theirs)} cannot be isolated, since others made it",
+                f"{read.path.name}: {listed(theirs)} cannot be isolated: made by others",
                 remedy="Leave out --isolated (LAB_ISOLATED).",
             )
         read = replace(read, network=replace(read.network, egress="deny"))
