@@ -220,7 +220,8 @@ class Kind:
             for node in docker.containers(labels={_CLUSTER_LABEL: None})
             if ours.intersection(node.networks)
         }
-        return sorted(name.removeprefix(f"{self.lab}-") for name in names)
+        # Clusters that others made may stand there, too, so that those of the lab reach them.
+        return sorted(name.removeprefix(f"{self.lab}-") for name in names if name.startswith(f"{self.lab}-"))
 
     def delete(self, lab: str, cluster: str) -> None:
         """See :meth:`lab.providers.base.Provider.delete`."""
@@ -232,10 +233,12 @@ class Kind:
 
     def release(self, lab: str) -> list[str]:
         """See :meth:`lab.providers.base.Provider.release`."""
-        networks = docker.networks(label=f"{LABEL}={lab}")
-        for network in networks:
-            docker.remove_network(network.name)
-        return [f"network {network.name}" for network in networks]
+        used = {name for each in docker.containers(labels={_CLUSTER_LABEL: None}) for name in each.networks}
+        # One that a cluster of others stands in stays with it.
+        leaving = [each.name for each in docker.networks(label=f"{LABEL}={lab}") if each.name not in used]
+        for name in leaving:
+            docker.remove_network(name)
+        return [f"network {name}" for name in leaving]
 
     @property
     def _admission(self) -> Path:

@@ -341,18 +341,17 @@ def test_a_failed_proof_is_not_and_tells_what_was_seen(world: World, monkeypatch
 def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A lab of clusters that others made, reached already."""
     made = World(workspace(tmp_path, "existing-pair"), monkeypatch)
-    made.nodes = {
-        name: state(name, address) for name, address in (("east", "172.18.0.2"), ("west", "172.18.0.3"))
-    }
+    made.nodes = {"east": state("east", "172.18.0.2"), "west": state("west", "172.18.0.3")}
     return made
 
 
 def test_a_cluster_that_others_made_is_reached_with_nothing_brought_to_make_it(
     theirs: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        Existing, "create", lambda _, cluster, **__: theirs.done.append(f"reach {cluster.name}")
-    )
+    def reach(_: Existing, cluster: Cluster, **__: object) -> None:
+        theirs.done.append(f"reach {cluster.name}")
+
+    monkeypatch.setattr(Existing, "create", reach)
     theirs.nodes = {}
     theirs.maker.create(CREATE, context())
     assert theirs.done == ["load beside east", "reach east"]

@@ -23,7 +23,7 @@ from tests.unit.api import FakeApi
 OURS = {"metadata": {"labels": {"lab/name": "pair"}}}
 THEIRS = {"metadata": {"labels": {"lab/name": "other"}}}
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "/api/v1": {
         "resources": [
             {"name": "namespaces", "verbs": ["list", "delete"]},
