@@ -23,8 +23,9 @@ from lab.state import LabFolder
 
 log = logging.getLogger(__name__)
 
-_NEVER: Final = frozenset({"nodes", "events"})
-"""What carries a label of ours without being ours to remove."""
+_NEVER: Final = frozenset({"nodes", "events", "ciliumidentities"})
+"""What carries a label of ours without being ours to remove. Identities have the labels of pods; they go with
+Cilium, or when its operator finds that no pod has them."""
 
 
 def detach(folder: LabFolder, lab: str, cluster: str, *, helm: Path, timeouts: Timeouts) -> None:
@@ -46,7 +47,8 @@ def detach(folder: LabFolder, lab: str, cluster: str, *, helm: Path, timeouts: T
         raise HostError(
             f"{cluster} does not answer, and what the lab has put there cannot be removed",
             details=str(error),
-            remedy="Have it answer, or log in again, and remove the lab then; it is still known here.",
+            remedy="Have it answer, or log in again, and remove the lab then: it is still known here. If the "
+            f"cluster is gone for good: rm {kube.kubeconfig}",
         ) from error
     Left(folder).remove({cluster: kube})
     _remove_addons(kube, lab, timeout=timeouts.addon_ready)

@@ -101,18 +101,18 @@ def write_chart(release: Release, folder: Path) -> Path:
     """Write the chart that ``release`` holds into ``folder``, as Helm reads charts; return its folder."""
     chart = release.chart
     root = folder / f"cilium-{release.version}"
-    texts = {
-        "Chart.yaml": yaml.safe_dump(chart["metadata"]),
-        "values.yaml": yaml.safe_dump(chart.get("values") or {}),
+    contents = {
+        "Chart.yaml": yaml.safe_dump(chart["metadata"]).encode(),
+        "values.yaml": yaml.safe_dump(chart.get("values") or {}).encode(),
     }
     for each in (*(chart.get("templates") or ()), *(chart.get("files") or ())):
-        texts[each["name"]] = base64.b64decode(each["data"]).decode()
+        contents[each["name"]] = base64.b64decode(each["data"])
     if schema := chart.get("schema"):
-        texts["values.schema.json"] = base64.b64decode(schema).decode()
-    for name, text in texts.items():
+        contents["values.schema.json"] = base64.b64decode(schema)
+    for name, content in contents.items():
         path = root / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
     return root
 
 
@@ -138,6 +138,7 @@ def take_off(kube: Kube, helm: Helm, remembered: str, *, timeout: float) -> None
     if kube.secrets(cilium.NAMESPACE, labels=f"{_HISTORY},{cilium.CONFIG_LABEL}"):
         if release is None:
             helm.uninstall(cilium.RELEASE, namespace=cilium.NAMESPACE, timeout=timeout)
+            _wait_for_the_end(kube, timeout=timeout)
         else:
             helm.rollback(cilium.RELEASE, release.revision, namespace=cilium.NAMESPACE, timeout=timeout)
             _wait_for_agents(kube, timeout=timeout)
@@ -187,6 +188,16 @@ def _wait_for_agents(kube: Kube, *, timeout: float) -> None:
     wait_until("Cilium as it was", look, timeout=timeout)
 
 
+def _wait_for_the_end(kube: Kube, *, timeout: float) -> None:
+    """Wait for Cilium's last pod: one that ends may still make anew what is taken away meanwhile."""
+
+    def look() -> str | None:
+        left = kube.pods(cilium.NAMESPACE, labels=_PART)
+        return f"{left[0]['metadata']['name']} is still there" if left else None
+
+    wait_until("the end of Cilium's pods", look, timeout=timeout)
+
+
 def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]], revision: int) -> None:
     """Have Helm's records be what they were: those before the lab as they were, and no others."""
     names = {each["metadata"]["name"] for each in history}
@@ -197,10 +208,11 @@ def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]], revision: int) -
             remedy="Look at helm history cilium -n kube-system; nothing of it was removed.",
         )
     for each in history:
-        metadata = each["metadata"]
+        path = f"{_SECRETS}/{each['metadata']['name']}"
+        # In a merge, null takes away: Helm has added labels of its own meanwhile.
+        gone = dict.fromkeys(kube.get(path)["metadata"].get("labels", {}))
         kube.merge(
-            f"{_SECRETS}/{metadata['name']}",
-            {"metadata": {"labels": metadata["labels"]}, "data": each["data"]},
+            path, {"metadata": {"labels": {**gone, **each["metadata"]["labels"]}}, "data": each["data"]}
         )
     for metadata in kube.secrets(cilium.NAMESPACE, labels=_HISTORY):
         if metadata["name"] not in names:

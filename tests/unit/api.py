@@ -91,7 +91,9 @@ def selected(item: Mapping[str, Any], selector: str) -> bool:
 
 def merge(item: dict[str, Any], change: Mapping[str, Any]) -> None:
     for key, value in change.items():
-        if isinstance(value, Mapping) and isinstance(item.get(key), dict):
+        if value is None:
+            item.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(item.get(key), dict):
             merge(item[key], value)
         else:
             item[key] = value

@@ -122,7 +122,8 @@ def test_one_that_does_not_answer_is_still_known(api: FakeApi, taken_off: list[s
     assert refused.value.brief == ("east does not answer, and what the lab has put there cannot be removed")
     assert refused.value.details == "no answer"
     assert refused.value.remedy == (
-        "Have it answer, or log in again, and remove the lab then; it is still known here."
+        "Have it answer, or log in again, and remove the lab then: it is still known here. "
+        f"If the cluster is gone for good: rm {tmp_path}/kubeconfig/east.yaml"
     )
     assert taken_off == []
 

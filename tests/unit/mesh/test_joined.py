@@ -168,7 +168,7 @@ def test_given_back_it_is_what_it_was(api: FakeApi, monkeypatch: pytest.MonkeyPa
     # The lab's revision, and what it left behind.
     ours = record(3, "deployed", ours=True)
     api.objects[at(3)] = {**ours, "metadata": {**ours["metadata"], "name": at(3).split("/")[-1]}}
-    api.objects[at(2)]["metadata"]["labels"]["status"] = "superseded"
+    api.objects[at(2)]["metadata"]["labels"] |= {"status": "superseded", "modifiedAt": "now"}
     api.objects[f"{APPS}/controllerrevisions/cilium-2"] = {"metadata": {"name": "cilium-2", "labels": PART}}
     api.objects[f"{APPS}/replicasets/cilium-operator-2"] = {
         "metadata": {"name": "cilium-operator-2", "labels": PART},
