@@ -19,7 +19,6 @@ import yaml
 from lab.clients.helm import Helm
 from lab.clients.kube import Kube
 from lab.clients.wait import wait_until
-from lab.errors import ProvisionError
 from lab.mesh import cilium
 from lab.mesh.ca import Authority
 from lab.topology.model import Cluster, Topology
@@ -106,7 +105,8 @@ def write_chart(release: Release, folder: Path) -> Path:
         "values.yaml": yaml.safe_dump(chart.get("values") or {}).encode(),
     }
     for each in (*(chart.get("templates") or ()), *(chart.get("files") or ())):
-        contents[each["name"]] = base64.b64decode(each["data"])
+        # Go writes the content of an empty file as null.
+        contents[each["name"]] = base64.b64decode(each["data"] or "")
     if schema := chart.get("schema"):
         contents["values.schema.json"] = base64.b64decode(schema)
     for name, content in contents.items():
@@ -131,21 +131,20 @@ def remember(kube: Kube) -> str:
 def take_off(kube: Kube, helm: Helm, remembered: str, *, timeout: float) -> None:
     """Take the lab's Cilium off a cluster, or give the one that was there back as it was ``remembered``.
 
-    ``timeout`` is in seconds. Does nothing where nothing of ours is installed.
+    ``timeout`` is in seconds. Where nothing is remembered, the lab has not touched any.
     """
-    before = json.loads(remembered) if remembered else {"history": [], "traces": []}
-    release = find(kube)
+    if not remembered:
+        return
+    before = json.loads(remembered)
     if kube.secrets(cilium.NAMESPACE, labels=f"{_HISTORY},{cilium.CONFIG_LABEL}"):
-        if release is None:
+        revisions = [int(each["metadata"]["labels"]["version"]) for each in before["history"]]
+        if revisions:
+            helm.rollback(cilium.RELEASE, max(revisions), namespace=cilium.NAMESPACE, timeout=timeout)
+            _wait_for_agents(kube, timeout=timeout)
+            _put_back(kube, before["history"])
+        else:
             helm.uninstall(cilium.RELEASE, namespace=cilium.NAMESPACE, timeout=timeout)
             _wait_for_the_end(kube, timeout=timeout)
-        else:
-            helm.rollback(cilium.RELEASE, release.revision, namespace=cilium.NAMESPACE, timeout=timeout)
-            _wait_for_agents(kube, timeout=timeout)
-            _put_back(kube, before["history"], release.revision)
-    if release is not None and not remembered:
-        # Which of its traces are the lab's cannot be told any more.
-        return
     leaving = _traces(kube) - set(before["traces"])
     for path in sorted(leaving):
         kube.delete(path)
@@ -198,15 +197,8 @@ def _wait_for_the_end(kube: Kube, *, timeout: float) -> None:
     wait_until("the end of Cilium's pods", look, timeout=timeout)
 
 
-def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]], revision: int) -> None:
+def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]]) -> None:
     """Have Helm's records be what they were: those before the lab as they were, and no others."""
-    names = {each["metadata"]["name"] for each in history}
-    if f"sh.helm.release.v1.{cilium.RELEASE}.v{revision}" not in names:
-        raise ProvisionError(
-            "Cilium was rolled back, and its release was changed by others since the lab came",
-            details=f"revision {revision} is not among {', '.join(sorted(names)) or 'what was written down'}",
-            remedy="Look at helm history cilium -n kube-system; nothing of it was removed.",
-        )
     for each in history:
         path = f"{_SECRETS}/{each['metadata']['name']}"
         # In a merge, null takes away: Helm has added labels of its own meanwhile.
@@ -214,6 +206,8 @@ def _put_back(kube: Kube, history: Sequence[Mapping[str, Any]], revision: int) -
         kube.merge(
             path, {"metadata": {"labels": {**gone, **each["metadata"]["labels"]}}, "data": each["data"]}
         )
-    for metadata in kube.secrets(cilium.NAMESPACE, labels=_HISTORY):
-        if metadata["name"] not in names:
-            kube.delete(f"{_SECRETS}/{metadata['name']}")
+    names = {each["metadata"]["name"] for each in history}
+    later = [each for each in kube.secrets(cilium.NAMESPACE, labels=_HISTORY) if each["name"] not in names]
+    # The lab's own last: by them it is known that there is something to give back.
+    for metadata in sorted(later, key=lambda each: cilium.CONFIG_LABEL in each["labels"]):
+        kube.delete(f"{_SECRETS}/{metadata['name']}")

@@ -13,7 +13,6 @@ import yaml
 
 from lab.clients.helm import Helm
 from lab.clients.kube import Kube
-from lab.errors import ProvisionError
 from lab.mesh import ca, joined
 from lab.topology.model import Topology
 from tests.unit.api import FakeApi
@@ -29,7 +28,10 @@ CHART = {
     "metadata": {"name": "cilium", "version": "1.18.2", "apiVersion": "v2"},
     "values": {"debug": False},
     "templates": [{"name": "templates/a/b.yaml", "data": base64.b64encode(b"kind: A\n").decode()}],
-    "files": [{"name": "files/x.txt", "data": base64.b64encode(b"x").decode()}],
+    "files": [
+        {"name": "files/x.txt", "data": base64.b64encode(b"x").decode()},
+        {"name": "files/empty", "data": None},
+    ],
     "schema": base64.b64encode(b"{}").decode(),
 }
 
@@ -136,6 +138,7 @@ def test_its_chart_is_taken_out_of_its_record(tmp_path: Path) -> None:
     assert yaml.safe_load((root / "values.yaml").read_text()) == {"debug": False}
     assert (root / "templates/a/b.yaml").read_text() == "kind: A\n"
     assert (root / "files/x.txt").read_text() == "x"
+    assert (root / "files/empty").read_text() == ""
     assert (root / "values.schema.json").read_text() == "{}"
 
 
@@ -202,7 +205,7 @@ def test_where_there_was_none_all_of_it_goes(api: FakeApi, monkeypatch: pytest.M
     assert api.objects == before
 
 
-def test_what_is_not_known_to_be_the_labs_stays(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_lab_has_not_touched_stays(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
     tool = Tool(api, monkeypatch)
     with_theirs(api)
     before = json.loads(json.dumps(api.objects))
@@ -211,16 +214,25 @@ def test_what_is_not_known_to_be_the_labs_stays(api: FakeApi, monkeypatch: pytes
     assert api.objects == before
 
 
-def test_a_release_that_others_have_changed_meanwhile(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    Tool(api, monkeypatch)
+def test_giving_back_goes_on_where_it_was_cut_off(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = Tool(api, monkeypatch)
     with_theirs(api)
-    ours = record(3, "superseded", ours=True)
+    remembered = joined.remember(kube())
+    before = json.loads(json.dumps(api.objects))
+    ours = record(3, "deployed", ours=True)
     api.objects[at(3)] = {**ours, "metadata": {**ours["metadata"], "name": at(3).split("/")[-1]}}
-    remembered = json.dumps({"history": [], "traces": []})
-    with pytest.raises(ProvisionError) as failed:
+    deletions: list[str] = []
+
+    def cut_off(path: str) -> None:
+        deletions.append(path)
+        if len(deletions) == 1:
+            raise KeyboardInterrupt
+
+    api.deleted = cut_off
+    with pytest.raises(KeyboardInterrupt):
         joined.take_off(kube(), helm(), remembered, timeout=1)
-    assert failed.value.brief == (
-        "Cilium was rolled back, and its release was changed by others since the lab came"
-    )
-    assert failed.value.details == "revision 2 is not among what was written down"
-    assert at(1) in api.objects
+    # What the rollback has recorded went first, so that there is still something of the lab's to be seen.
+    assert deletions == [at(9)]
+    joined.take_off(kube(), helm(), remembered, timeout=1)
+    assert tool.asked == [("rollback", "cilium", 2), ("rollback", "cilium", 2)]
+    assert api.objects == before
