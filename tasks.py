@@ -171,6 +171,7 @@ def gather(c: Context, topology: str = "hub-spoke", name: str = "", output: str 
         **JSON,
         "images": MAKING["images"],
         "build": "bring what is missing, and make no lab; goes on where an earlier one ended",
+        "yes": "with --build: install what making images needs of this machine, without asking",
     }
 )
 def images(
@@ -179,12 +180,13 @@ def images(
     name: str = "",
     images: str = "auto",
     build: bool = False,
+    yes: bool = False,
     json: bool = False,
 ) -> None:
     """List the images of a lab: what is here, what is missing, how long it takes."""
     from lab import commands
 
-    commands.images(topology, name=name, images=images, build=build, json=json)
+    commands.images(topology, name=name, images=images, build=build, yes=yes, json=json)
 
 
 @task(help={**JSON, "topology": "show also where they are in it: a name in topologies/, or a path"})

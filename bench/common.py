@@ -174,19 +174,22 @@ def experiment(workspace: Workspace, *words: str) -> Path:
 
 
 @contextmanager
-def standing(workspace: Workspace, *, whole: bool) -> Iterator[None]:
+def standing(workspace: Workspace, *, whole: bool, keep: bool = False) -> Iterator[None]:
     """A lab that was not there and is gone afterwards: with all that its topology has, or the mesh alone.
 
-    Raises what :func:`require_absent` and :func:`require_warm` do.
+    With ``keep`` it may have been there, and stays: for several measurements on one lab. Raises what
+    :func:`require_absent` and :func:`require_warm` do.
     """
-    require_absent(workspace.settings, workspace)
+    if not keep:
+        require_absent(workspace.settings, workspace)
     require_warm(workspace, whole=whole)
     lab = named(workspace)
     try:
         invoke("up", *lab, *(() if whole else ("--only", "mesh")), "--yes")
         yield
     finally:
-        invoke("down", *lab, "--yes")
+        if not keep:
+            invoke("down", *lab, "--yes")
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 A row for each: when it began, how long it took and how long all took to come back, requests and how many of
 them were lost for contracts that promise that none is, and each verdict that is not what the first one had.
-The lab is made for it with everything that its topology has; an hour and more for ten of ``quick``. Run it
-from the checkout: .venv/bin/python bench/repeat.py [-t hub-spoke] [--times 10] [--profile quick]
+The lab is made for it with everything that its topology has; an hour and more for ten of ``quick``. They
+may be spread over several runs of this script, on one lab that it leaves standing (``--keep``). Run it
+from the checkout: .venv/bin/python bench/repeat.py [-t hub-spoke] [--times 10] [--profile quick] [--keep]
 """
 
 from __future__ import annotations
@@ -33,10 +34,11 @@ def measure() -> None:
     parser.add_argument("--name", type=own_lab, default="bench-repeat", help="name of the lab (bench-repeat)")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--profile", choices=tuple(PROFILES), default="quick")
+    parser.add_argument("--keep", action="store_true", help="take a lab that stands, and leave it standing")
     options = parser.parse_args()
     workspace = open_workspace(from_environment(), options.topology, name=options.name)
     heading(f"the same experiment {options.times} times: {options.topology}, {options.profile}")
-    with standing(workspace, whole=True):
+    with standing(workspace, whole=True, keep=options.keep):
         _repeat(workspace, options.profile, options.times)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab import ready
 from lab.engine import journal, progress
 from lab.engine.run import Context, run
 from lab.plan.step import Budget, Plan, Step
@@ -11,10 +12,11 @@ _WORKERS = 16
 """Steps at once. How many programs are built side by side is the source's to say."""
 
 
-def bring(made_of: Supply, *, arguments: str) -> Plan:
+def bring(made_of: Supply, *, arguments: str, assume_yes: bool) -> Plan:
     """Bring what is missing; return the plan as it was before. Resumes where an earlier one ended.
 
-    ``arguments`` is what named the lab on the command line. Raises the errors of whatever went wrong.
+    ``arguments`` is what named the lab on the command line. Raises the errors of whatever went wrong;
+    :class:`lab.errors.HostError` before anything is brought where this machine cannot make images.
     """
     topology = made_of.topology
     plan = Plan(
@@ -24,6 +26,9 @@ def bring(made_of: Supply, *, arguments: str) -> Plan:
         budget=Budget(memory_mib=0, disk_mib=0, cpus=0),
         left_out=made_of.left_out,
     )
+
+    if made_of.is_built and any(step.kind == "image-part" for step in plan.pending):
+        ready.make_builder_ready(assume_yes=assume_yes)
 
     def act(step: Step, context: Context) -> None:
         made_of.bring(step.id, say=context.say, cancelled=context.cancelled)

@@ -159,8 +159,11 @@ def gather(topology: str, *, name: str, output: str) -> None:
     console.out(str(collecting.gather(from_environment(), topology, name=name or None, output=output)))
 
 
-def images(topology: str, *, name: str, images: str, build: bool, json: bool) -> None:
-    """List what a lab is made of; with ``build``, bring all of it here first."""
+def images(topology: str, *, name: str, images: str, build: bool, yes: bool, json: bool) -> None:
+    """List what a lab is made of; with ``build``, bring all of it here first.
+
+    ``yes``: what making images needs of this machine is installed unasked.
+    """
     from lab.installed import placed
     from lab.supply import supply
     from lab.workspace import open_workspace
@@ -171,7 +174,7 @@ def images(topology: str, *, name: str, images: str, build: bool, json: bool) ->
     if build:
         from lab.bringing import bring
 
-        bring(made_of, arguments=workspace.arguments)
+        bring(made_of, arguments=workspace.arguments, assume_yes=yes)
     steps = made_of.steps()
     if json:
         console.out_json(

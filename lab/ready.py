@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from lab.addons import catalog
 from lab.catalog.place import place
 from lab.clients import docker
 from lab.errors import InputError
-from lab.host import doctor, facts, prepare, tools
+from lab.host import builder, doctor, facts, prepare, tools
 from lab.host.doctor import Check, Fix
 from lab.plan.resolve import budget
 from lab.settings import Settings
@@ -44,8 +44,17 @@ def make_ready(workspace: Workspace, *, assume_yes: bool) -> None:
     def again() -> Sequence[Check]:
         return _examine(settings, workspace.topology, problems=(), still_to_make=_still_to_make(workspace))
 
+    _put_right(again, assume_yes=assume_yes)
+
+
+def make_builder_ready(*, assume_yes: bool) -> None:
+    """Have the host ready to make images, or raise :class:`lab.errors.HostError` with what to do."""
+    _put_right(builder.examine, assume_yes=assume_yes)
+
+
+def _put_right(examine: Callable[[], Iterable[Check]], *, assume_yes: bool) -> None:
     prepare.make_ready(
-        again,
+        examine,
         root=os.geteuid() == 0,
         assume_yes=assume_yes,
         ask=partial(console.confirm, assume_yes=False) if sys.stdin.isatty() else None,

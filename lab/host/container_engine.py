@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -29,9 +29,9 @@ from lab.settings import Settings
 ENGINE_PACKAGES = ("docker.io", "containerd", "runc")
 """Installed where there is no dockerd; ``docker.io`` is the engine's name in Debian and Ubuntu."""
 
-TOOL_PACKAGES = {"iptables": "iptables", "jq": "jq", "xz-utils": "xz", "debootstrap": "debootstrap"}
+TOOL_PACKAGES = {"iptables": "iptables", "jq": "jq"}
 """Package by the executable that tells that it is not needed: dockerd calls iptables, the runtime
-shim jq, and images made from source debootstrap and xz."""
+shim jq."""
 
 RUNTIME = "lab-runc"
 """Name of the shim among the engine's runtimes."""
@@ -174,9 +174,12 @@ def missing_packages() -> list[str]:
 
 def install_packages(*, on_line: Callable[[str], None] | None = None) -> None:
     """Install :func:`missing_packages` with apt-get. Raises :class:`HostError` where there is none."""
-    wanted = missing_packages()
-    if not wanted:
-        return
+    if wanted := missing_packages():
+        install(wanted, on_line=on_line)
+
+
+def install(wanted: Sequence[str], *, on_line: Callable[[str], None] | None = None) -> None:
+    """Install Debian's packages ``wanted``. Raises :class:`HostError` where there is no apt-get."""
     if process.find("apt-get") is None:
         raise HostError(
             f"{', '.join(wanted)}: missing, and this is not Debian or Ubuntu", remedy=INSTALL_REMEDY

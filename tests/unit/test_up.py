@@ -59,6 +59,7 @@ class World:
         self.failing = ""
         monkeypatch.setattr(facts, "snapshot", lambda _: HostSnapshot())
         monkeypatch.setattr(ready, "make_ready", lambda *_, **__: self.told.append("host"))
+        monkeypatch.setattr(ready, "make_builder_ready", lambda **_: self.told.append("builder"))
         monkeypatch.setattr(up, "supply", lambda *_, **__: cast("Supply", self.supply))
         monkeypatch.setattr(observe, "observe", lambda *_, **__: self.seen)
         monkeypatch.setattr(actions.Maker, "require_same", lambda _: self.told.append("same"))
@@ -85,9 +86,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def test_the_host_comes_first_and_the_proof_last(world: World) -> None:
     plan = world.up()
-    assert world.told[:2] == ["host", "same"]
+    assert world.told[:3] == ["host", "same", "builder"]
     assert world.told[-1] == "lab/verify"
-    assert set(world.told[2:]) == {step.id for step in plan.pending}
+    assert set(world.told[3:]) == {step.id for step in plan.pending}
     folder = state.folder(world.settings, "pair")
     assert folder.kept() is not None
     assert (folder.ca / "ca.key").is_file()
