@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Refused
+from lab.clients.wait import wait_until
 
 IN_FLUX = frozenset(
     "events pods ciliumidentities ciliumendpoints certificatesigningrequests componentstatuses".split()
@@ -21,6 +23,11 @@ BY_NAME = frozenset(
 
 OF_WAITING_WORKLOADS = "local-path-storage"
 """Its provisioner takes a lease once it has a network: not what anybody put there."""
+
+_MADE_BY_CONTROLLERS = frozenset(
+    {"/api/v1/default/serviceaccounts/default", "/api/v1/kube-system/configmaps/kube-root-ca.crt"}
+)
+_QUIET_S = 20.0
 
 _CHANGING = frozenset({"resourceVersion", "managedFields", "generation"})
 _COUNTED = frozenset({"deprecated.daemonset.template.generation", "deployment.kubernetes.io/revision"})
@@ -44,6 +51,28 @@ def inventory(kube: Kube) -> dict[str, str]:
                 continue
             name = f"{base}/{namespace}/{plural}/{metadata['name']}"
             found[name] = "" if plural in BY_NAME else json.dumps(_comparable(plural, item), sort_keys=True)
+    return found
+
+
+def settled(kube: Kube) -> dict[str, str]:
+    """The inventory of a new cluster, once its own controllers have made all that they make.
+
+    They have begun when there is what only they make, and are done when nothing has changed for a while.
+    """
+    found = inventory(kube)
+    since = time.monotonic()
+
+    def look() -> str | None:
+        nonlocal found, since
+        now = inventory(kube)
+        if more := differences(found, now):
+            found, since = now, time.monotonic()
+            return more[0]
+        if not _MADE_BY_CONTROLLERS <= found.keys():
+            return "controllers have not begun"
+        return None if time.monotonic() - since > _QUIET_S else "nothing has changed for less than that"
+
+    wait_until("a cluster that changes no more", look, timeout=240, every=5)
     return found
 
 

@@ -21,7 +21,7 @@ from lab.supply import Supply, supply
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES, Workspace
-from tests.clusters.inventory import differences, inventory
+from tests.clusters.inventory import differences, inventory, settled
 from tests.clusters.labs import Ran, invoke, nodes, require_sound, settings, unique
 from tests.clusters.others import Others, bridge
 
@@ -98,7 +98,7 @@ def name() -> str:
 @pytest.fixture(scope="module")
 def before(others: Others) -> dict[str, dict[str, str]]:
     """Everything that both clusters have before the lab comes."""
-    return {each: inventory(others.kube(f"{others.network}-{each}")) for each in ("east", "west")}
+    return {each: settled(others.kube(f"{others.network}-{each}")) for each in ("east", "west")}
 
 
 @pytest.fixture(scope="module")

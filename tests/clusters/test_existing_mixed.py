@@ -14,7 +14,7 @@ from lab.providers.kind import bridge_name, network_name
 from lab.settings import LABEL
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES, Workspace
-from tests.clusters.inventory import differences, inventory
+from tests.clusters.inventory import differences, inventory, settled
 from tests.clusters.labs import Ran, invoke, nodes, unique
 from tests.clusters.others import Others
 
@@ -67,7 +67,7 @@ def mixed(pair: Workspace, tmp_path: Path) -> Iterator[tuple[str, Path, Others]]
 def test_a_hub_that_others_made_and_a_cluster_of_the_labs_own(mixed: tuple[str, Path, Others]) -> None:
     name, path, there = mixed
     hub = f"{there.network}-hub"
-    before = inventory(there.kube(hub))
+    before = settled(there.kube(hub))
     standing = there.nodes()
     assert run("up", "-t", str(path), "--yes", name=name).out.startswith(f"{name} is up: 2 clusters")
     checked = run("verify", "-t", str(path), "--json", name=name).json
