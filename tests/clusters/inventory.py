@@ -68,7 +68,7 @@ def settled(kube: Kube) -> dict[str, str]:
         if more := differences(found, now):
             found, since = now, time.monotonic()
             return more[0]
-        if not _MADE_BY_CONTROLLERS <= found.keys():
+        if not found.keys() >= _MADE_BY_CONTROLLERS:
             return "controllers have not begun"
         return None if time.monotonic() - since > _QUIET_S else "nothing has changed for less than that"
 

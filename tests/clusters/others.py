@@ -17,9 +17,9 @@ from lab.clients.kube import Kube
 from lab.clients.wait import wait_until
 from lab.host import tools
 from lab.providers.kind import Kind
-from lab.supply import Supply
+from lab.supply import Supply, supply
 from lab.topology.model import Cluster
-from tests.clusters.labs import settings
+from tests.clusters.labs import settings, workspace
 
 _KIND_LABEL = "io.x-k8s.kind.cluster"
 _READY_S = 300.0
@@ -142,6 +142,17 @@ class Others:
         if not kube.get("/apis/storage.k8s.io/v1/storageclasses")["items"]:
             return "its storage class is not there"
         return None
+
+
+def made_of() -> Supply:
+    """What a lab of the mesh alone is made of: others' clusters are made of the same."""
+    return supply(settings(), workspace("pair", "pair").topology, images="auto")
+
+
+def node_image(made_of: Supply) -> str:
+    """The node image, in the engine's store: there already if a lab of the mesh alone was made."""
+    assert made_of.node_image is not None
+    return made_of.node_image.make(timeout=settings().timeouts.image_transfer, say=lambda _: None)
 
 
 def remove_leftovers() -> None:

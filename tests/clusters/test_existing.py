@@ -17,13 +17,12 @@ from lab.clients import docker
 from lab.clients.wait import wait_until
 from lab.observe import CILIUM
 from lab.settings import LABEL
-from lab.supply import Supply, supply
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES, Workspace
 from tests.clusters.inventory import differences, inventory, settled
-from tests.clusters.labs import Ran, invoke, nodes, require_sound, settings, unique
-from tests.clusters.others import Others, bridge
+from tests.clusters.labs import Ran, invoke, require_sound, settings, unique
+from tests.clusters.others import Others, bridge, made_of, node_image
 
 pytestmark = pytest.mark.cluster
 
@@ -46,16 +45,10 @@ CILIUM_OF_OTHERS = {
 
 
 @pytest.fixture(scope="module")
-def made_of(pair: Workspace) -> Supply:
-    """What the pair was made of, which has everything here."""
-    return supply(pair.settings, pair.topology, images="auto")
-
-
-@pytest.fixture(scope="module")
-def others(pair: Workspace, made_of: Supply, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Others]:
-    """Two clusters that others made: east has no network plugin, west has Cilium. The pair makes room."""
-    image = next(iter(nodes(pair).values())).image
-    invoke("down", "-t", "pair", "--yes", name=pair.lab)
+def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Others]:
+    """Two clusters that others made: east has no network plugin, west has Cilium."""
+    of_mesh = made_of()
+    image = node_image(of_mesh)
     network, folder = unique("t-others"), tmp_path_factory.mktemp("others")
     there = Others(network, image, folder / "config", folder)
     docker.create_network(network, subnet=_SUBNET, labels={}, bridge=bridge(network))
@@ -63,7 +56,7 @@ def others(pair: Workspace, made_of: Supply, tmp_path_factory: pytest.TempPathFa
         of = shipped()
         for name in ("east", "west"):
             there.make(f"{network}-{name}", of.cluster(name))
-        there.install_cilium(f"{network}-west", made_of, CILIUM_OF_OTHERS)
+        there.install_cilium(f"{network}-west", of_mesh, CILIUM_OF_OTHERS)
         yield there
     finally:
         there.remove()

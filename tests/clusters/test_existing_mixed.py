@@ -13,10 +13,10 @@ from lab.clients.wait import wait_until
 from lab.providers.kind import bridge_name, network_name
 from lab.settings import LABEL
 from lab.topology.read import read_topology
-from lab.workspace import TOPOLOGIES, Workspace
+from lab.workspace import TOPOLOGIES
 from tests.clusters.inventory import differences, inventory, settled
-from tests.clusters.labs import Ran, invoke, nodes, unique
-from tests.clusters.others import Others
+from tests.clusters.labs import Ran, invoke, unique
+from tests.clusters.others import Others, made_of, node_image
 
 pytestmark = pytest.mark.cluster
 
@@ -30,10 +30,9 @@ def run(*words: str, name: str) -> Ran:
 
 
 @pytest.fixture
-def mixed(pair: Workspace, tmp_path: Path) -> Iterator[tuple[str, Path, Others]]:
+def mixed(tmp_path: Path) -> Iterator[tuple[str, Path, Others]]:
     """A hub that others made, in the network that a lab's own clusters are to stand in."""
-    image = next(iter(nodes(pair).values())).image
-    invoke("down", "-t", "pair", "--yes", name=pair.lab)
+    image = node_image(made_of())
     name = unique("t-mixed")
     document = {
         "version": "lab/v1",
