@@ -250,7 +250,7 @@ def measure() -> None:
         stack.callback(down, settings, workspace.lab)
         if workspace.isolated:
             sandbox.isolate(bridge_name(workspace.lab), lab=workspace.lab)
-        workspace.provider().prepare(workspace.topology)
+        workspace.provider(workspace.topology.clusters[0].name).prepare(workspace.topology)
         if "registry" in ways:
             bench.mirrors = stack.enter_context(
                 registry(bench.workspace, bench.archive, bench.image.reference)

@@ -87,7 +87,8 @@ def _run(workspace: Workspace, *, rest: float) -> Run:
 
 def _memory(workspace: Workspace) -> float:
     """Of all nodes together, in GiB."""
-    used = workspace.provider().memory(workspace.topology)
+    [(provider, topology)] = workspace.shared_out
+    used = provider.memory(topology)
     console.note("memory: " + ", ".join(f"{name} {size / GIB:.2f} GiB" for name, size in used.items()))
     return sum(used.values()) / GIB
 

@@ -121,7 +121,8 @@ def _run(workspace: Workspace, *, rest: float) -> Run:
     steps = journaled(workspace.folder.journals)
     seconds["verify"] = invoke("verify", *lab).seconds
     limited = _watch(workspace, seconds=rest)
-    used = workspace.provider().memory(workspace.topology)
+    [(provider, topology)] = workspace.shared_out
+    used = provider.memory(topology)
     memory = {name: size / GIB for name, size in used.items()}
     with TemporaryDirectory() as folder:
         changed = Path(folder) / "changed.yaml"

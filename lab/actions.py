@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
+from typing import Any
 
 from lab import observe
 from lab.catalog.place import Placed
@@ -18,14 +21,13 @@ from lab.errors import CheckFailed, InputError, ProvisionError
 from lab.host import sandbox
 from lab.images.carry import carry
 from lab.installed import Installed
-from lab.mesh import check, cilium, dns
+from lab.mesh import check, cilium, dns, joined
 from lab.mesh.redial import redial
 from lab.plan.step import Step
 from lab.platform.check import Runner
 from lab.platform.install import Installer, hopeless, missing
 from lab.platform.record import records
 from lab.providers.base import Provider
-from lab.providers.kind import bridge_name
 from lab.result import CheckResult
 from lab.supply import Supply
 from lab.topology.model import Cluster
@@ -68,11 +70,13 @@ class Maker:
 
     def isolate(self, step: Step, context: Context) -> None:
         """Keep the lab's packets on this machine."""
-        sandbox.isolate(bridge_name(self.workspace.lab), lab=self.workspace.lab)
+        for provider, _ in self.workspace.shared_out:
+            sandbox.isolate(provider.bridge, lab=self.workspace.lab)
 
     def make_network(self, step: Step, context: Context) -> None:
-        """Make the lab's own container network."""
-        self.workspace.provider().prepare(self.workspace.topology)
+        """Make what clusters share: the lab's own container network."""
+        for provider, topology in self.workspace.shared_out:
+            provider.prepare(topology)
 
     def bring(self, step: Step, context: Context) -> None:
         """Bring a program, an image or a tool here."""
@@ -94,12 +98,12 @@ class Maker:
         if state is not None and kubeconfig.exists():
             self._require_same(cluster)
             if state.is_complete(cluster) and not observe.made_otherwise(workspace, cluster):
-                workspace.provider().start(cluster)
+                workspace.provider(cluster.name).start(cluster)
                 self._wait_for_api(cluster, context)
                 return
         self.supply.load_beside(cluster, say=context.say, cancelled=context.cancelled)
-        context.say("kind create cluster")
-        self._provider().create(cluster, kubeconfig=kubeconfig, cancelled=context.cancelled)
+        context.say(f"{cluster.provider}: {step.summary}")
+        self._provider(cluster).create(cluster, kubeconfig=kubeconfig, cancelled=context.cancelled)
         workspace.folder.write(f"made-{cluster.name}", observe.specification(cluster))
         self._wait_for_api(cluster, context)
 
@@ -111,22 +115,24 @@ class Maker:
     def install_cilium(self, step: Step, context: Context) -> None:
         """Install or change Cilium, every peer's address in its values."""
         workspace, cluster = self.workspace, self._cluster(step)
+        folder = workspace.folder
         values, fingerprint = observe.release(workspace, cluster, states(workspace))
-        helm = Helm(
-            self.supply.tool("helm"),
-            workspace.folder.kubeconfig(cluster.name),
-            workspace.folder.path / "helm",
-        )
+        theirs = observe.there_before(workspace, cluster)
+        if not cluster.traits.makes and not folder.read(joined.before(cluster.name)):
+            folder.write(joined.before(cluster.name), joined.remember(workspace.kubes[cluster.name]))
+        helm = Helm(self.supply.tool("helm"), folder.kubeconfig(cluster.name), folder.path / "helm")
         context.say("helm upgrade --install")
-        helm.upgrade(
-            cilium.RELEASE,
-            self.supply.source.chart("cilium"),
-            namespace=cilium.NAMESPACE,
-            values=values,
-            labels={cilium.CONFIG_LABEL: fingerprint},
-            timeout=workspace.settings.timeouts.helm,
-            cancelled=context.cancelled,
-        )
+        with TemporaryDirectory() as made:
+            helm.upgrade(
+                cilium.RELEASE,
+                joined.write_chart(theirs, Path(made)) if theirs else self.supply.source.chart("cilium"),
+                namespace=cilium.NAMESPACE,
+                values=values,
+                labels={cilium.CONFIG_LABEL: fingerprint},
+                timeout=workspace.settings.timeouts.helm,
+                cancelled=context.cancelled,
+                reuse=theirs is not None,
+            )
 
     def wait_for_network(self, step: Step, context: Context) -> None:
         """Wait until pods get addresses and names."""
@@ -143,8 +149,9 @@ class Maker:
 
     def carry_images(self, step: Step, context: Context) -> None:
         """Bring the images of addons into the nodes of a cluster that was made without them."""
-        provider, timeout = self.workspace.provider(), self.workspace.settings.timeouts.image_transfer
-        lacking = observe.missing_images(self._installed(), self._cluster(step).name)
+        cluster, timeout = self._cluster(step).name, self.workspace.settings.timeouts.image_transfer
+        provider = self.workspace.provider(cluster)
+        lacking = observe.missing_images(self._installed(), cluster)
         for node, images in lacking.items():
             for image in images:
                 context.say(f"{image} into {node}")
@@ -195,6 +202,7 @@ class Maker:
             timeout=self.workspace.settings.timeouts.addon_ready,
             cancelled=context.cancelled,
             say=context.say,
+            shared=not self._cluster(step).traits.makes,
         )
 
     def _prepare_probe(self, cluster: str) -> None:
@@ -242,12 +250,15 @@ class Maker:
                 f"./invoke up{self.workspace.arguments} --recreate",
             )
 
-    def _provider(self) -> Provider:
-        return self.workspace.provider(
-            binary=self.supply.tool("kind"),
-            image=self.supply.node_image.tag,
-            cgroup_v1=docker.engine().cgroup_version == "1",
-        )
+    def _provider(self, cluster: Cluster) -> Provider:
+        """The provider of ``cluster``, with what it makes clusters of."""
+        materials: dict[str, Any] = {}
+        if cluster.traits.tool:
+            materials["binary"] = self.supply.tool(cluster.traits.tool)
+        if self.supply.node_image is not None and cluster.traits.at_home:
+            materials["image"] = self.supply.node_image.tag
+            materials["cgroup_v1"] = docker.engine().cgroup_version == "1"
+        return self.workspace.provider(cluster.name, **materials)
 
     def _cluster(self, step: Step) -> Cluster:
         return self.workspace.topology.cluster(step.cluster or "")
@@ -301,7 +312,11 @@ def examine(
         results += check.run(
             workspace.topology,
             workspace.kubes,
-            provider=workspace.provider(),
+            providers={
+                each.name: workspace.provider(each.name)
+                for each in workspace.topology.clusters
+                if each.traits.shells
+            },
             states=nodes,
             timeout=workspace.settings.timeouts.data_path,
             on_result=on_result,

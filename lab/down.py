@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from lab import kubeconfig, state
 from lab.clients import docker
-from lab.host import sandbox
-from lab.providers.kind import Kind, network_name
+from lab.detach import detach
+from lab.host import sandbox, tools
+from lab.images.source.tool import build_tool
+from lab.providers import PROVIDERS
+from lab.providers.base import Provider
 from lab.settings import LABEL, Settings
+from lab.topology.traits import TRAITS
 
 
 def down(settings: Settings, lab: str) -> list[str]:
@@ -19,13 +24,14 @@ def down(settings: Settings, lab: str) -> list[str]:
     """
     folder = state.folder(settings, lab)
     with state.locked(settings, lab, last=True):
-        removed = []
-        provider = Kind(settings=settings, lab=lab)
-        clusters = provider.clusters()
-        if clusters:
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                list(pool.map(lambda cluster: provider.delete(lab, cluster), clusters))
-            removed += [f"cluster {cluster}" for cluster in clusters]
+        removed: list[str] = []
+        providers = {name: make(settings=settings, lab=lab) for name, make in PROVIDERS.items()}
+        # Those that stay come first: while one of them does not answer, the lab is whole.
+        staying = [provider for name, provider in providers.items() if not TRAITS[name].makes]
+        removed += _leave(settings, lab, [cluster for each in staying for cluster in each.clusters()])
+        for provider in providers.values():
+            clusters = _delete_clusters(provider, lab)
+            removed += [f"cluster {cluster}" for cluster in clusters if provider not in staying]
         label = f"{LABEL}={lab}"
         for container in docker.containers(labels={LABEL: lab}):
             docker.remove_container(container.name)
@@ -33,9 +39,8 @@ def down(settings: Settings, lab: str) -> list[str]:
         for volume in docker.volumes(label):
             docker.remove_volume(volume.name)
             removed.append(f"volume {volume.name}")
-        if docker.networks(label):
-            provider.release(lab)
-            removed.append(f"network {network_name(lab)}")
+        for provider in providers.values():
+            removed += provider.release(lab)
         if sandbox.available() and sandbox.release(lab):
             removed.append("its firewall rules")
         removed += kubeconfig.forget(settings, lab)
@@ -43,3 +48,21 @@ def down(settings: Settings, lab: str) -> list[str]:
             folder.remove()
             removed.append("its kubeconfigs, CA and journals")
         return removed
+
+
+def _delete_clusters(provider: Provider, lab: str) -> list[str]:
+    clusters = provider.clusters()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(lambda cluster: provider.delete(lab, cluster), clusters))
+    return clusters
+
+
+def _leave(settings: Settings, lab: str, clusters: list[str]) -> list[str]:
+    """Take the lab off ``clusters``, which others made."""
+    if not clusters:
+        return []
+    helm = tools.tool("helm", settings, build=build_tool)
+    off = partial(detach, state.folder(settings, lab), lab, helm=helm, timeouts=settings.timeouts)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        list(pool.map(off, clusters))
+    return [f"all of it from {cluster}, which stays" for cluster in clusters]

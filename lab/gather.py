@@ -36,7 +36,7 @@ from lab.clients.kube_objects import Unreachable
 from lab.errors import HostError, InputError, LabError
 from lab.host import facts
 from lab.mesh import check, cilium
-from lab.providers.base import ClusterState, NodeState, Provider
+from lab.providers.base import ClusterState, NodeState
 from lab.settings import LABEL, Settings
 from lab.workspace import Workspace, open_workspace, states
 
@@ -223,10 +223,8 @@ def _collect(workspace: Workspace, archive: _Archive, secrets: Mapping[str, _Sec
             jobs.append(pool.submit(_cluster, workspace, archive, cluster, found))
             if cluster not in nodes:
                 archive.miss(f"{cluster}/nodes", HostError("there are none"))
-            jobs += [
-                pool.submit(_node, archive, f"{cluster}/nodes/{node.name}", node, workspace.provider())
-                for node in (nodes[cluster].nodes if cluster in nodes else ())
-            ]
+            there = nodes[cluster].nodes if cluster in nodes else ()
+            jobs += [pool.submit(_node, archive, workspace, cluster, node) for node in there]
         for job in jobs:
             job.result()
 
@@ -284,16 +282,18 @@ def _engine(workspace: Workspace, archive: _Archive, nodes: Mapping[str, Cluster
     archive.put("engine/volumes.json", lambda: [asdict(each) for each in docker.volumes(label)])
 
 
-def _node(archive: _Archive, folder: str, node: NodeState, provider: Provider) -> None:
-    """One node; of a stopped one there is what its container wrote."""
-    archive.put(f"{folder}/container.log", lambda: docker.logs(node.name, tail=_LOG_LINES))
-    if not node.running:
-        archive.miss(folder, HostError(f"{node.name} does not run, so nothing could be run on it"))
+def _node(archive: _Archive, workspace: Workspace, cluster: str, node: NodeState) -> None:
+    """One node; of a container that is stopped there is what it wrote."""
+    folder, traits = f"{cluster}/nodes/{node.name}", workspace.topology.cluster(cluster).traits
+    if traits.containers:
+        archive.put(f"{folder}/container.log", lambda: docker.logs(node.name, tail=_LOG_LINES))
+    if not (node.running and traits.shells):
+        archive.miss(folder, HostError(f"{node.name} does not run, or nothing can be run on it"))
         return
     for name, command in _ON_NODES.items():
         # `timeout` ends it on the node: ending the engine's client would leave it running there.
         words = ("timeout", "20", *shlex.split(command))
-        archive.put(f"{folder}/{name}", partial(provider.run_on, node.name, words))
+        archive.put(f"{folder}/{name}", partial(workspace.provider(cluster).run_on, node.name, words))
 
 
 def _cluster(workspace: Workspace, archive: _Archive, cluster: str, secrets: _Secrets) -> None:

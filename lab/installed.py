@@ -22,8 +22,6 @@ from lab.providers.base import ClusterState
 from lab.supply import module_files
 from lab.workspace import Workspace
 
-_API_PORT = 6443
-
 
 def placed(
     workspace: Workspace, *, only: Collection[str] = (), without: Collection[str] = ()
@@ -123,4 +121,4 @@ class Installed:
             certificate, key = user["client-certificate-data"], user["client-key-data"]
         except (OSError, yaml.YAMLError, LookupError, TypeError):
             return None
-        return Api(f"https://{address}:{_API_PORT}", authority, certificate, key)
+        return Api(f"https://{address}:{self.nodes[cluster].api_port}", authority, certificate, key)

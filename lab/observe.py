@@ -11,15 +11,15 @@ from lab.clients import docker
 from lab.errors import LabError
 from lab.host import sandbox
 from lab.images import carry
+from lab.images.catalog import needed_for, pulled_names
 from lab.images.node import NodeImage
 from lab.installed import Installed
-from lab.mesh import ca, check, cilium, dns
+from lab.mesh import ca, check, cilium, dns, joined
 from lab.plan.addons import SeenAddons
 from lab.plan.resolve import Seen, SeenCluster
 from lab.platform.install import missing
 from lab.platform.record import Record, records
 from lab.providers.base import ClusterState
-from lab.providers.kind import control_plane_endpoint
 from lab.settings import LABEL
 from lab.topology.model import Cluster
 from lab.workspace import Workspace, states
@@ -81,6 +81,8 @@ def specification(cluster: Cluster) -> str:
 
 def made_otherwise(workspace: Workspace, cluster: Cluster) -> str:
     """How ``cluster`` was made, if the topology now asks for something else; empty if not."""
+    if not cluster.traits.makes:
+        return ""
     made = workspace.folder.read(f"made-{cluster.name}")
     return made if made != specification(cluster) else ""
 
@@ -88,21 +90,44 @@ def made_otherwise(workspace: Workspace, cluster: Cluster) -> str:
 def release(
     workspace: Workspace, cluster: Cluster, nodes: Mapping[str, ClusterState]
 ) -> tuple[dict[str, object], str]:
-    """Cilium's values for ``cluster`` with its peers as they are now, and their fingerprint."""
+    """Cilium's values for ``cluster`` with its peers as they are now, and their fingerprint.
+
+    Where a Cilium was installed before the lab, they are what that is given besides its own.
+    """
+    state = nodes[cluster.name]
+    peers = {
+        name: [node.address for node in each.control_planes if node.address] for name, each in nodes.items()
+    }
+    authority = ca.authority(workspace.folder.ca, lab=workspace.lab)
+    pulled = None if cluster.traits.shells else pulled_names()
+    if theirs := there_before(workspace, cluster):
+        tree = joined.values(
+            workspace.topology,
+            cluster,
+            theirs,
+            peers=peers,
+            authority=authority,
+            image_tag=CILIUM,
+            pulled=pulled,
+        )
+        return tree, cilium.fingerprint(tree, chart=theirs.version)
     tree = cilium.values(
         workspace.topology,
         cluster,
-        endpoint=control_plane_endpoint(
-            workspace.topology.context(cluster.name), cluster.nodes.control_plane
-        ),
-        peers={
-            name: [node.address for node in state.control_planes if node.address]
-            for name, state in nodes.items()
-        },
-        authority=ca.authority(workspace.folder.ca, lab=workspace.lab),
+        endpoint=state.api_host,
+        port=state.api_port,
+        kube_proxy=state.kube_proxy,
+        peers=peers,
+        authority=authority,
         image_tag=CILIUM,
+        pulled=pulled,
     )
     return tree, cilium.fingerprint(tree, chart=CILIUM)
+
+
+def there_before(workspace: Workspace, cluster: Cluster) -> joined.Release | None:
+    """The release of Cilium that others installed in ``cluster``; a cluster of the lab's own has none."""
+    return None if cluster.traits.makes else joined.find(workspace.kubes[cluster.name])
 
 
 def missing_network(workspace: Workspace, cluster: str) -> str | None:
@@ -111,7 +136,9 @@ def missing_network(workspace: Workspace, cluster: str) -> str | None:
     waiting = [node.name for node in kube.nodes() if not node.ready]
     if waiting:
         return f"node {waiting[0]} is not ready"
-    return _missing_workloads(workspace, cluster, [*cilium.NETWORK_WORKLOADS, DNS])
+    # What answers for names in a cluster that others made is theirs, and may be called otherwise.
+    wanted = [DNS] if workspace.topology.cluster(cluster).traits.makes else []
+    return _missing_workloads(workspace, cluster, [*cilium.NETWORK_WORKLOADS, *wanted])
 
 
 def missing_mesh(workspace: Workspace, cluster: str) -> str | None:
@@ -186,12 +213,19 @@ def _is_current(addons: Installed, each: Placed, record: Record | None) -> bool:
 
 
 def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:
-    """The images of its addons that a cluster's nodes lack, by node; nodes that lack none are left out."""
+    """The images that a cluster's nodes lack, by node, as far as they are ours to bring there.
+
+    Nodes that lack none are left out.
+    """
+    of = addons.workspace.topology.cluster(cluster)
     homes = [each for each in addons.on(cluster) if each.part == "home"]
     wanted = sorted({image for each in homes for image in each.addon.images})
-    if not wanted:
+    if not of.traits.at_home:
+        # What nodes of ours are made of, these have not.
+        wanted += [image.reference for image in needed_for(["mesh"])]
+    if not wanted or not of.traits.shells:
         return {}
-    provider = addons.workspace.provider()
+    provider = addons.workspace.provider(cluster)
     nodes = [node for node in addons.nodes[cluster].nodes if node.role != "load-balancer"]
     lacking = {node.name: carry.missing(provider.run_on, node.name, wanted) for node in nodes}
     return {node: images for node, images in lacking.items() if images}

@@ -202,7 +202,8 @@ def _look(
     state = nodes.get(name)
     if state is None:
         return _unseen(workspace, cluster, ABSENT)
-    if not any(node.running for node in state.control_planes):
+    # Of nodes that cannot be told, only the API server can tell.
+    if state.nodes and not any(node.running for node in state.control_planes):
         return _unseen(workspace, cluster, "stopped")
     if not kube.kubeconfig.exists():
         return _unseen(workspace, cluster, "being made")
@@ -329,7 +330,10 @@ def _known_to(kube: Kube, pod: str) -> Mapping[str, str | None]:
 
 def _memory(workspace: Workspace) -> Mapping[str, int]:
     try:
-        return workspace.provider().memory(workspace.topology)
+        used: dict[str, int] = {}
+        for provider, topology in workspace.shared_out:
+            used |= provider.memory(topology)
+        return used
     except LabError as error:
         log.warning("memory could not be measured: %s", error)
         return {}

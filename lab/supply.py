@@ -28,8 +28,8 @@ from lab.topology.versions import minor_of
 
 SOURCES = ("auto", "registry", "source")
 
-_TOOLS = ("kind", "helm")
-"""Programs of this machine that making a lab calls."""
+_HELM = "helm"
+"""The program of this machine that every lab calls; providers may want others."""
 
 _DOWNLOAD_S = 20.0
 """Seconds to download one of them, at a few megabytes a second."""
@@ -68,7 +68,7 @@ class Supply:
     def base(self) -> CatalogImage:
         """The base node image. Raises :class:`InputError` when the catalog has none of the version."""
         images = needed_for(["base"])
-        wanted = {cluster.kubernetes for cluster in self.topology.clusters}
+        wanted = {cluster.kubernetes for cluster in self._at_home}
         for image in images:
             version = image.reference.rpartition(":v")[2]
             if wanted <= {version, minor_of(version)}:
@@ -83,27 +83,35 @@ class Supply:
     def images(self) -> tuple[CatalogImage, ...]:
         """Everything that this lab needs, the base node image first."""
         of_addons = (catalog()[name] for each in self.placed for name in each.addon.images)
-        images = (self.base, *needed_for(["node", "mesh"]), *of_addons, *self._beside)
+        of_nodes = (self.base, *needed_for(["node"])) if self._at_home else ()
+        images = (*of_nodes, *needed_for(["mesh"]), *of_addons, *self._beside)
         return tuple({image.reference: image for image in images}.values())
 
     @property
     def _beside(self) -> tuple[CatalogImage, ...]:
         """Images that run beside the nodes: the load balancer of several control-plane nodes."""
-        several = any(cluster.nodes.control_plane > 1 for cluster in self.topology.clusters)
+        several = any(map(_is_balanced, self.topology.clusters))
         return needed_for(["load-balancer"]) if several else ()
+
+    @property
+    def _at_home(self) -> list[Cluster]:
+        """The clusters that are made of the node image."""
+        return [cluster for cluster in self.topology.clusters if cluster.traits.at_home]
 
     def load_beside(self, cluster: Cluster, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Have what runs beside the nodes of ``cluster`` in the engine's store, so that nothing is pulled.
 
         Loaded each time: kind asks for it by a name that an older recipe's image may have, too.
         """
-        for image in self._beside if cluster.nodes.control_plane > 1 else ():
+        for image in self._beside if _is_balanced(cluster) else ():
             say(f"loading {image.reference}")
             docker_images.load(self.source.archive(image), cancelled=cancelled)
 
     @cached_property
-    def node_image(self) -> NodeImage:
-        """The node image with all of them preloaded."""
+    def node_image(self) -> NodeImage | None:
+        """The node image with all of them preloaded; None where no cluster is made of it."""
+        if not self._at_home:
+            return None
         preloaded = [image for image in self.images if image not in self._beside]
         archives = [self.source.archive(image) for image in preloaded if not self.source.carried(image)]
         return NodeImage(base=self.base.reference, archives=archives, shim=container_engine.shim_needed())
@@ -126,7 +134,9 @@ class Supply:
             )
             for part in (*self.source.parts(self.images), *self._files.parts(self._programs))
         ]
-        steps = (*brought, *(self._tool_step(name, brought) for name in _TOOLS))
+        made_by = (cluster.traits.tool for cluster in self.topology.clusters)
+        tools = dict.fromkeys((*filter(None, made_by), _HELM))
+        steps = (*brought, *(self._tool_step(name, brought) for name in tools))
         return tuple(map(self._timed, steps))
 
     def bring(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
@@ -146,6 +156,8 @@ class Supply:
 
     def make_node_image(self, step: str, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Make the node image, with everything in it."""
+        if self.node_image is None:
+            return
         with self.times.taken(step):
             self.node_image.make(timeout=self.settings.timeouts.image_transfer, say=say, cancelled=cancelled)
 
@@ -190,6 +202,10 @@ class Supply:
             done=tools.tool_path(name, self.settings).exists(),
             estimate_s=programs()[name].seconds if self.is_built else _DOWNLOAD_S,
         )
+
+
+def _is_balanced(cluster: Cluster) -> bool:
+    return cluster.traits.balances and cluster.nodes.control_plane > 1
 
 
 def only_pulled(reference: str) -> str:

@@ -17,6 +17,7 @@ from lab.plan.resolve import resolve
 from lab.plan.step import Plan
 from lab.settings import Settings
 from lab.supply import Supply, supply
+from lab.survey.survey import survey
 from lab.workspace import Workspace, open_workspace
 
 WORKERS = 16
@@ -51,6 +52,7 @@ def up(settings: Settings, request: Request) -> Plan:
         made_of = _supply(workspace, request)
         if mended := faults.settle(workspace, remedy=f"Remove the lab: ./invoke down{workspace.arguments}"):
             console.note(f"An earlier experiment was cut off; undone now: {mended}.")
+        workspace = survey(workspace, made_of.placed, source=made_of.source.name)
         plan = _plan(workspace, made_of)
         maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate, prove=plan.prove)
         maker.require_same()
@@ -83,7 +85,8 @@ def up(settings: Settings, request: Request) -> Plan:
 def plan(settings: Settings, request: Request) -> Plan:
     """What :func:`up` would do now. Changes nothing, and works without a container engine."""
     workspace = open_workspace(settings, request.topology, name=request.name, isolated=request.isolated)
-    return _plan(workspace, _supply(workspace, request))
+    made_of = _supply(workspace, request)
+    return _plan(survey(workspace, made_of.placed, source=made_of.source.name), made_of)
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab import state
 from lab.clients.kube import Kube
+from lab.document.position import listed
 from lab.errors import InputError
 from lab.host import facts
+from lab.images.catalog import pulled_names
 from lab.providers import PROVIDERS
 from lab.providers.base import ClusterState, Provider
 from lab.settings import PROJECT, Settings
-from lab.topology.model import Topology
+from lab.topology.model import Cluster, Topology
 from lab.topology.read import read_topology
 from lab.topology.snapshot import HostSnapshot
 
@@ -48,7 +49,10 @@ class Workspace:
     def kubes(self) -> Mapping[str, Kube]:
         """The API of every cluster, whether it answers or not."""
         return {
-            cluster.name: Kube(self.folder.kubeconfig(cluster.name)) for cluster in self.topology.clusters
+            cluster.name: Kube(self.folder.kubeconfig(cluster.name), images=pulled_names())
+            if not cluster.traits.shells
+            else Kube(self.folder.kubeconfig(cluster.name))
+            for cluster in self.topology.clusters
         }
 
     @property
@@ -61,12 +65,21 @@ class Workspace:
         """Whether the lab must not send packets off the machine."""
         return self.topology.network.egress == "deny"
 
-    def provider(self, *, binary: Path | None = None, image: str = "", cgroup_v1: bool = False) -> Provider:
-        """The provider of the lab's clusters; ``binary`` and ``image`` are needed only to create them."""
-        [name] = {cluster.provider for cluster in self.topology.clusters}
-        return PROVIDERS[name](
-            settings=self.settings, lab=self.lab, binary=binary, image=image, cgroup_v1=cgroup_v1
-        )
+    def provider(self, cluster: str, **materials: Any) -> Provider:
+        """The provider of ``cluster``; its ``materials`` are needed only to create it."""
+        name = self.topology.cluster(cluster).provider
+        return PROVIDERS[name](settings=self.settings, lab=self.lab, **materials)
+
+    @property
+    def shared_out(self) -> list[tuple[Provider, Topology]]:
+        """Every provider of the lab, with a topology of those clusters alone that are its own."""
+        own: dict[str, list[Cluster]] = {}
+        for cluster in self.topology.clusters:
+            own.setdefault(cluster.provider, []).append(cluster)
+        return [
+            (self.provider(clusters[0].name), replace(self.topology, clusters=tuple(clusters)))
+            for clusters in own.values()
+        ]
 
     def on_each(self, act: Callable[[str], T]) -> dict[str, T]:
         """``act`` on every cluster's name, side by side."""
@@ -98,13 +111,21 @@ def open_workspace(
             remedy=f"Use provider: {' or '.join(PROVIDERS)}.",
         )
     if isolated or settings.isolated:
+        if theirs := [cluster.name for cluster in read.clusters if not cluster.traits.makes]:
+            raise InputError(
+                f"{read.path.name}: {listed(theirs)} cannot be isolated: made by others",
+                remedy="Leave out --isolated (LAB_ISOLATED).",
+            )
         read = replace(read, network=replace(read.network, egress="deny"))
     return Workspace(settings, read, topology)
 
 
 def states(workspace: Workspace) -> dict[str, ClusterState]:
     """What there is of the lab's clusters."""
-    return workspace.provider().observe(workspace.topology)
+    found: dict[str, ClusterState] = {}
+    for provider, topology in workspace.shared_out:
+        found |= provider.observe(topology)
+    return found
 
 
 def _read(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.clients.kube_errors import converted
-from lab.clients.kube_objects import Node, Reference, Refused, Unreachable, Workload
+from lab.clients.kube_objects import Node, Reference, Refused, Unreachable, Workload, renamed
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -34,12 +34,20 @@ DEFAULT_TIMEOUT_S = 15.0
 class Kube:
     """One cluster's API. Methods raise :class:`Unreachable` or :class:`Refused`; times are seconds.
 
-    ``timeout`` is what each request is given unless it says otherwise.
+    ``timeout`` is what each request is given unless it says otherwise. ``images`` are those that its nodes
+    have under another name: what is applied names them so.
     """
 
-    def __init__(self, kubeconfig: Path, *, timeout: float = DEFAULT_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_S,
+        images: Mapping[str, str] | None = None,
+    ) -> None:
         self.kubeconfig = kubeconfig
         self.timeout = timeout
+        self.images = images or {}
 
     @cached_property
     def _api(self) -> ApiClient:
@@ -178,7 +186,7 @@ class Kube:
                     api_version=manifest["apiVersion"], kind=manifest["kind"]
                 )
                 resource.server_side_apply(
-                    body=manifest,
+                    body=renamed(manifest, self.images),
                     name=metadata["name"],
                     namespace=metadata.get("namespace"),
                     field_manager=FIELD_MANAGER,
@@ -210,16 +218,25 @@ class Kube:
 
     def exists(self, reference: Reference) -> bool:
         """Whether there is such an object, perhaps on its way out."""
+        return self._labels(reference) is not None
+
+    def is_foreign(self, reference: Reference, label: str, value: str) -> bool:
+        """Whether there is such an object, and ``label`` does not say ``value`` on it."""
+        labels = self._labels(reference)
+        return labels is not None and labels.get(label) != value
+
+    def _labels(self, reference: Reference) -> Mapping[str, str] | None:
+        """The labels of an object; None where there is none such."""
         path = self._path(reference)
         if not path:
-            return False
+            return None
         try:
-            self.request("GET", path)
+            labels: Mapping[str, str] = self.get(path)["metadata"].get("labels") or {}
         except Refused as error:
             if error.status != 404:
                 raise
-            return False
-        return True
+            return None
+        return labels
 
     def _path(self, reference: Reference) -> str:
         """Where the API has the object; empty where it does not know such a kind."""

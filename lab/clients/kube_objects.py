@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lab.errors import ProvisionError, TemporaryError
 
@@ -19,6 +20,20 @@ class Refused(ProvisionError):
         super().__init__(brief, details=details)
         self.status = status
         self.body = body
+
+
+def renamed(value: Any, images: Mapping[str, str]) -> Any:
+    """``value``, an object or a part of one, with every container's image as ``images`` call it."""
+    if isinstance(value, Mapping) and images:
+        return {
+            key: images.get(inner, inner)
+            if key == "image" and isinstance(inner, str)
+            else renamed(inner, images)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list) and images:
+        return [renamed(each, images) for each in value]
+    return value
 
 
 @dataclass(frozen=True)

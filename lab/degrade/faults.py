@@ -91,7 +91,7 @@ class Hand:
         if fault.kind == "component" and placed is not None:
             fault = replace(fault, replicas=self._replicas(placed))
         self._folder.write(_OWED, json.dumps(asdict(fault)))
-        provider = self.workspace.provider()
+        provider = self.workspace.provider(fault.cluster)
         match fault.kind:
             case "kill" | "stop" | "pause":
                 provider.halt(self._cluster(fault), fault.kind)
@@ -104,7 +104,7 @@ class Hand:
 
     def undo(self, fault: Fault) -> None:
         """Undo it. May be done again; what is owed is forgotten only when it succeeded."""
-        provider = self.workspace.provider()
+        provider = self.workspace.provider(fault.cluster)
         match fault.kind:
             case "kill" | "stop" | "pause":
                 provider.start(self._cluster(fault))
@@ -251,10 +251,15 @@ def target(
             remedy="Take it away with --fault component, or name a cluster: "
             f"{', '.join(each.name for each in topology.clusters)}.",
         )
-    if word:
-        return _cluster(topology, word), None
     hubs = topology.of_roles((default_role,))
-    return (hubs or topology.clusters[-1:])[0].name, None
+    name = _cluster(topology, word) if word else (hubs or topology.clusters[-1:])[0].name
+    allowed = topology.cluster(name).traits.faults
+    if kind not in allowed:
+        raise InputError(
+            f"{kind} may not be done to {name}: the topology allows {listed(sorted(allowed))} there",
+            remedy="Take an addon away with --fault component, or name another cluster with --target.",
+        )
+    return name, None
 
 
 def _component(topology: Topology, word: str, placed: tuple[Placed, ...], *, default_role: str) -> Placed:

@@ -83,6 +83,14 @@ def catalog() -> Mapping[str, CatalogImage]:
     return {reference: _image(reference, entry) for reference, entry in yaml.safe_load(text).items()}
 
 
+@cache
+def pulled_names() -> Mapping[str, str]:
+    """What nodes that pull for themselves call each image: its place in its registry, with the digest."""
+    return {
+        reference: f"{image.pull}@{image.digest}" for reference, image in catalog().items() if image.digest
+    }
+
+
 def needed_for(roles: Iterable[str]) -> tuple[CatalogImage, ...]:
     """The images that any of ``roles`` needs, in catalog order."""
     wanted = set(roles)

@@ -117,7 +117,7 @@ def run(
     topology: Topology,
     kubes: Mapping[str, Kube],
     *,
-    provider: Provider,
+    providers: Mapping[str, Provider],
     states: Mapping[str, ClusterState],
     timeout: float,
     on_result: Callable[[CheckResult], None] = lambda _: None,
@@ -125,8 +125,9 @@ def run(
 ) -> list[CheckResult]:
     """Every check for every ordered pair of clusters, in the order of their ids.
 
-    ``timeout`` is in seconds, for all of it from the moment that the probes are ready. Raises
-    :class:`lab.clients.wait.TimedOut` when a probe does not become ready at all.
+    ``providers`` are those of the clusters on whose nodes packets can be counted. ``timeout`` is in seconds,
+    for all of it from the moment that the probes are ready. Raises :class:`lab.clients.wait.TimedOut` when a
+    probe does not become ready at all.
     """
     cancelled = cancelled or Event()
     probes = _probes(kubes, timeout=timeout, cancelled=cancelled)
@@ -136,7 +137,7 @@ def run(
         results.append(result)
         on_result(result)
 
-    with tunnel.counted(provider, states, tunnel=topology.mesh.tunnel) as counters:
+    with tunnel.counted(providers, states, tunnel=topology.mesh.tunnel) as counters:
         clock = _Clock(timeout=timeout, cancelled=cancelled)
         with ThreadPoolExecutor(max_workers=8) as pool:
             pairs = list(permutations(probes.values(), 2))
@@ -149,7 +150,10 @@ def run(
                 for result in found:
                     tell(result)
         for result in _tunnels(
-            clock, counters, [(a.cluster, b.cluster) for a, b in pairs], kind=topology.mesh.tunnel
+            clock,
+            counters,
+            [(a.cluster, b.cluster) for a, b in pairs if b.cluster in providers],
+            kind=topology.mesh.tunnel,
         ):
             tell(result)
     return sorted(results, key=lambda result: result.id)

@@ -39,28 +39,42 @@ def values(
     cluster: Cluster,
     *,
     endpoint: str,
+    port: int = 6443,
     peers: Mapping[str, Sequence[str]],
     authority: Authority,
     image_tag: str,
+    kube_proxy: bool = False,
+    pulled: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The chart's values for ``cluster``.
 
-    ``endpoint`` is the host name of its API server, ``peers`` the node addresses of every other
-    cluster by name, ``image_tag`` the version of Cilium's images. Sources: Cilium's installation
+    With a ``kube_proxy``, services stay its own. ``pulled`` are images that nodes pull for themselves, and
+    what they call them.
+    ``endpoint`` and ``port`` are its API server's as its nodes reach it, ``peers`` the node addresses of
+    every other cluster by name, ``image_tag`` the version of Cilium's images. Sources: Cilium's installation
     guides for kind and for Cluster Mesh, and the chart's own values.yaml (1.19).
     """
-    image = {"tag": image_tag, "useDigest": False, "pullPolicy": "IfNotPresent"}
+
+    def image(repository: str) -> dict[str, Any]:
+        name = (pulled or {}).get(f"{repository}:{image_tag}")
+        return {
+            "tag": image_tag,
+            "useDigest": False,
+            "pullPolicy": "IfNotPresent",
+            **({"override": name} if name else {}),
+        }
+
     tree: dict[str, Any] = {
         "commonLabels": {LABEL: topology.name},
         "cluster": {"name": cluster.name, "id": cluster.id},
-        "image": image,
-        "operator": {"replicas": 1, "image": image},
+        "image": image(IMAGES["image"]),
+        "operator": {"replicas": 1, "image": image(f"{IMAGES['operator.image']}-generic")},
         "ipam": {"mode": "kubernetes"},
         "routingMode": "tunnel",
         "tunnelProtocol": topology.mesh.tunnel,
-        "kubeProxyReplacement": True,
+        "kubeProxyReplacement": not kube_proxy,
         "k8sServiceHost": endpoint,
-        "k8sServicePort": 6443,
+        "k8sServicePort": port,
         # Cilium's Envoy has no source recipe, and nothing here needs policies on layer 7.
         "envoy": {"enabled": False},
         "l7Proxy": False,
@@ -72,8 +86,13 @@ def values(
             }
         },
     }
+    if not cluster.traits.makes:
+        # To leave nodes as they were found: no configuration that names it, no taint.
+        tree["cni"] = {"uninstall": True}
+        tree["operator"]["setNodeTaints"] = False
     if topology.mesh.kind == "cilium":
-        tree["clustermesh"] = _mesh(topology, cluster, peers=peers, image=image)
+        mesh_image = image(IMAGES["clustermesh.apiserver.image"])
+        tree["clustermesh"] = _mesh(topology, cluster, peers=peers, image=mesh_image)
     return tree
 
 

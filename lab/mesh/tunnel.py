@@ -20,8 +20,8 @@ _TABLE = "inet lab_verify"
 class Counters:
     """The counters while they stand; ``packets`` reads them."""
 
-    def __init__(self, provider: Provider, nodes: Mapping[str, str]) -> None:
-        self._provider = provider
+    def __init__(self, providers: Mapping[str, Provider], nodes: Mapping[str, str]) -> None:
+        self._providers = providers
         self._nodes = nodes
         """Cluster of each node that counts, by node."""
 
@@ -29,9 +29,8 @@ class Counters:
         """Tunnel packets seen so far, by (from cluster, to cluster)."""
         seen: dict[tuple[str, str], int] = {}
         for node, cluster in self._nodes.items():
-            listed = json.loads(
-                self._provider.run_on(node, ("nft", "--json", "list", "table", *_TABLE.split()))
-            )
+            provider = self._providers[cluster]
+            listed = json.loads(provider.run_on(node, ("nft", "--json", "list", "table", *_TABLE.split())))
             for item in listed["nftables"]:
                 rule = item.get("rule", {})
                 for expression in rule.get("expr", ()):
@@ -42,11 +41,14 @@ class Counters:
 
 
 @contextmanager
-def counted(provider: Provider, states: Mapping[str, ClusterState], *, tunnel: str) -> Iterator[Counters]:
-    """Count tunnel packets between all clusters for a while; nothing is left behind."""
+def counted(
+    providers: Mapping[str, Provider], states: Mapping[str, ClusterState], *, tunnel: str
+) -> Iterator[Counters]:
+    """Count tunnel packets to the clusters of ``providers`` for a while; nothing is left behind."""
     nodes = {
         node.name: cluster
         for cluster, state in states.items()
+        if cluster in providers
         for node in state.nodes
         if node.running and node.role != "load-balancer"
     }
@@ -57,11 +59,11 @@ def counted(provider: Provider, states: Mapping[str, ClusterState], *, tunnel: s
     try:
         for node, cluster in nodes.items():
             others = {name: found for name, found in addresses.items() if name != cluster}
-            provider.run_on(node, ("nft", "--file", "-"), input=_rules(others, port=PORTS[tunnel]))
-        yield Counters(provider, nodes)
+            providers[cluster].run_on(node, ("nft", "--file", "-"), input=_rules(others, port=PORTS[tunnel]))
+        yield Counters(providers, nodes)
     finally:
-        for node in nodes:
-            _forget(provider, node)
+        for node, cluster in nodes.items():
+            _forget(providers[cluster], node)
 
 
 def _rules(peers: Mapping[str, Sequence[str]], *, port: int) -> str:

@@ -41,7 +41,7 @@ def addon_steps(
 ) -> Iterator[Step]:
     """Yield the steps for ``placed`` and for what leaves.
 
-    ``standing`` are the clusters that are there already: new ones hold all images from the start.
+    ``standing`` are the clusters of the lab's own nodes that are there already: new ones hold all images.
     ``brought`` are the ids of the steps that bring images here. With ``meshed`` an addon waits for the mesh
     of its cluster, through which it reaches others.
     """
@@ -49,14 +49,11 @@ def addon_steps(
     before = ("mesh",) if meshed else ()
     for cluster in dict.fromkeys(each.cluster for each in placed):
         if cluster in standing and has_images(cluster, placed):
-            yield Step(
-                f"{cluster}/images",
-                "carry",
-                cluster=cluster,
-                summary="bring addons' images into its nodes",
+            yield carry(
+                cluster,
+                "bring addons' images into its nodes",
                 needs=(f"{cluster}/create", *brought),
                 done=seen.get(cluster, SeenAddons()).carried,
-                estimate_s=_CARRY_S,
             )
     for each in placed:
         there = seen.get(each.cluster, SeenAddons())
@@ -90,6 +87,19 @@ def addon_steps(
             )
     for cluster, there in seen.items():
         yield from _removals(cluster, there.leaving)
+
+
+def carry(cluster: str, summary: str, *, needs: tuple[str, ...], done: bool) -> Step:
+    """Return the step that brings images into a cluster's running nodes."""
+    return Step(
+        f"{cluster}/images",
+        "carry",
+        cluster=cluster,
+        summary=summary,
+        needs=needs,
+        done=done,
+        estimate_s=_CARRY_S,
+    )
 
 
 def ends(placed: Sequence[Placed]) -> tuple[str, ...]:

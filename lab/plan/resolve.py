@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from lab.catalog.place import Placed
 from lab.document.position import listed
-from lab.plan.addons import SeenAddons, addon_steps, ends, has_images
+from lab.plan.addons import SeenAddons, addon_steps, carry, ends, has_images
 from lab.plan.step import Budget, Plan, PlannedCluster, Step
 from lab.topology.model import Cluster, Topology
 
@@ -38,6 +38,9 @@ _ESTIMATES_S = {
 }
 """Seconds that steps take on two cores with three clusters at once, before there is a journal to tell."""
 
+
+_REACH_S = 2.0
+"""The same for what is there already: one question."""
 
 _PROVE_ALL = "prove the data path between all clusters"
 
@@ -116,19 +119,25 @@ def resolve(
     steps = list(_shared(topology, seen, bring))
     creates = [f"{cluster.name}/create" for cluster in topology.clusters]
     # Not all that is brought goes into the node image: some runs beside the nodes.
-    brought = ["lab/network", "images/node", "tools/kind", *(step.id for step in bring if not step.done)]
+    brought = [step.id for step in bring if not step.done]
     for cluster in topology.clusters:
+        at_home = ["lab/network", "images/node"] if cluster.traits.at_home else []
+        tools = [f"tools/{cluster.traits.tool}"] if cluster.traits.tool else []
         steps += _of_cluster(
             topology,
             cluster,
             seen.cluster(cluster.name),
-            brought=tuple(dict.fromkeys(brought)),
+            brought=tuple(dict.fromkeys([*at_home, *tools, *brought])),
             creates=creates,
         )
     steps += addon_steps(
         placed,
         {each.name: seen.cluster(each.name).addons for each in topology.clusters},
-        standing=[each.name for each in topology.clusters if _is_there(seen.cluster(each.name))],
+        standing=[
+            each.name
+            for each in topology.clusters
+            if each.traits.at_home and _is_there(seen.cluster(each.name))
+        ],
         brought=[step.id for step in bring if step.kind == "image-part" and not step.done],
         meshed=topology.mesh.kind == "cilium",
     )
@@ -175,7 +184,10 @@ def budget(
 ) -> Budget:
     """What the lab takes of the machine; with ``still_to_make``, only what those clusters do."""
     clusters = [
-        each for each in topology.clusters if still_to_make is None or each.name in set(still_to_make)
+        each
+        for each in topology.clusters
+        # What others made takes what it takes, and that not of this machine.
+        if each.traits.makes and (still_to_make is None or each.name in set(still_to_make))
     ]
     nodes = sum(cluster.nodes.total for cluster in clusters)
     control_planes = sum(cluster.nodes.control_plane for cluster in clusters)
@@ -207,10 +219,8 @@ def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
 
 
 def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:
-    standing = bool(topology.clusters) and all(
-        seen.cluster(cluster.name).whole or seen.cluster(cluster.name).stopped
-        for cluster in topology.clusters
-    )
+    at_home = [cluster.name for cluster in topology.clusters if cluster.traits.at_home]
+    standing = all(_is_there(seen.cluster(name)) for name in at_home)
     if topology.network.egress == "deny":
         # Before the first container of the lab, so that it never sent a packet anywhere.
         yield Step(
@@ -220,16 +230,19 @@ def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[S
             done=seen.isolated,
             estimate_s=_ESTIMATES_S["isolation"],
         )
-    yield Step(
-        "lab/network",
-        "container-network",
-        summary=f"container network {topology.network.node_cidr}",
-        needs=("lab/isolation",) if topology.network.egress == "deny" else (),
-        done=seen.network,
-        estimate_s=_ESTIMATES_S["container-network"],
-    )
+    if at_home:
+        yield Step(
+            "lab/network",
+            "container-network",
+            summary=f"container network {topology.network.node_cidr}",
+            needs=("lab/isolation",) if topology.network.egress == "deny" else (),
+            done=seen.network,
+            estimate_s=_ESTIMATES_S["container-network"],
+        )
     ready = seen.node_image or standing
     yield from bring
+    if not at_home:
+        return
     yield Step(
         "images/node",
         "node-image",
@@ -250,32 +263,39 @@ def _of_cluster(
 ) -> Iterable[Step]:
     name = cluster.name
     nodes = "1 node" if cluster.nodes.total == 1 else f"{cluster.nodes.total} nodes"
+    traits = cluster.traits
+    made = f"start {nodes}" if seen.stopped else f"create {nodes}, Kubernetes {cluster.kubernetes}"
     yield Step(
         f"{name}/create",
         "create",
         cluster=name,
-        summary=f"start {nodes}" if seen.stopped else f"create {nodes}, Kubernetes {cluster.kubernetes}",
+        summary=made if traits.makes else f"reach {nodes}, Kubernetes {cluster.kubernetes}",
         needs=brought,
         done=seen.whole,
-        estimate_s=_ESTIMATES_S["create"],
+        estimate_s=_ESTIMATES_S["create"] if traits.makes else _REACH_S,
     )
-    closed = topology.network.egress == "deny"
-    yield Step(
-        f"{name}/dns",
-        "dns",
-        cluster=name,
-        summary="DNS for the cluster only" if closed else "DNS",
-        needs=(f"{name}/create",),
-        done=seen.whole and seen.named,
-        estimate_s=_ESTIMATES_S["dns"],
-    )
+    if traits.makes:
+        closed = topology.network.egress == "deny"
+        yield Step(
+            f"{name}/dns",
+            "dns",
+            cluster=name,
+            summary="DNS for the cluster only" if closed else "DNS",
+            needs=(f"{name}/create",),
+            done=seen.whole and seen.named,
+            estimate_s=_ESTIMATES_S["dns"],
+        )
+    # Nodes of the node image hold what the mesh needs, and where nothing can be run nothing is brought.
+    carried = traits.shells and not traits.at_home
+    if carried:
+        yield carry(name, "bring images into its nodes", needs=(f"{name}/create",), done=seen.addons.carried)
     yield Step(
         f"{name}/cilium",
         "cilium",
         cluster=name,
         summary="install Cilium, with its peers" if topology.mesh.kind == "cilium" else "install Cilium",
         # Every cluster's addresses are values of every other's.
-        needs=(*creates, "tools/helm"),
+        needs=(*creates, *((f"{name}/images",) if carried else ()), "tools/helm"),
         done=seen.configured,
         estimate_s=_ESTIMATES_S["cilium"],
     )
@@ -284,7 +304,7 @@ def _of_cluster(
         "network",
         cluster=name,
         summary="wait for agents, nodes and DNS",
-        needs=(f"{name}/cilium", f"{name}/dns"),
+        needs=(f"{name}/cilium", *((f"{name}/dns",) if traits.makes else ())),
         done=seen.configured and seen.networked,
         estimate_s=_ESTIMATES_S["network"],
     )

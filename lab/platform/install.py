@@ -11,9 +11,12 @@ from lab.catalog.objects import ADDON_LABEL, Object, fingerprint
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Reference
 from lab.clients.wait import wait_until
+from lab.document.position import listed
+from lab.errors import InputError
 from lab.platform import record as records
 from lab.platform.pods import current, waiting
 from lab.platform.record import Record
+from lab.settings import LABEL
 
 Say = Callable[[str], None]
 
@@ -57,6 +60,8 @@ class Installer:
     timeout: float
     cancelled: Event | None = None
     say: Say = lambda _: None
+    shared: bool = False
+    """Whether others have things of their own in the cluster, which are never taken over."""
 
     def install(self, wanted: Wanted) -> None:
         """Apply every object in order, then remove what an earlier version of the addon left.
@@ -69,6 +74,8 @@ class Installer:
         new = wanted.record(things)
         old = records.records(self.kube).get(wanted.addon)
         before = old.objects if old else ()
+        if self.shared:
+            self._require_free(wanted.addon, new.objects)
         records.write(
             self.kube,
             replace(new, fingerprint="", objects=records.joined(before, new.objects)),
@@ -79,6 +86,18 @@ class Installer:
         kept = {each.identity for each in new.objects}
         self._delete([each for each in before if each.identity not in kept])
         records.write(self.kube, new, lab=self.lab)
+
+    def _require_free(self, addon: str, objects: Iterable[Reference]) -> None:
+        """Refuse, before anything is applied, to take over what others have."""
+        theirs = [
+            f"{each.kind} {each.name}" for each in objects if self.kube.is_foreign(each, LABEL, self.lab)
+        ]
+        if theirs:
+            raise InputError(
+                f"{addon} cannot be installed: {listed(theirs, most=4)} is there already, and not the lab's",
+                remedy=f"Nothing of it was changed. Leave the addon out (--without {addon}), or remove what "
+                "is there.",
+            )
 
     def remove(self, record: Record) -> None:
         """Remove every object that ``record`` names, the last applied first, and wait until all are gone."""

@@ -1,4 +1,7 @@
-"""What a provider must be able to do: nine methods, in the vocabulary of nodes."""
+"""What a provider must be able to do: ten methods, in the vocabulary of nodes.
+
+What else they differ in is data: :class:`lab.topology.traits.Traits`, and a cluster's :class:`ClusterState`.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,19 @@ class ClusterState:
     """What there is of a cluster."""
 
     nodes: tuple[NodeState, ...]
+    endpoint: str = ""
+    """Host name or address of its API server as its own nodes reach it, if that is not a node's address."""
+
+    api_port: int = 6443
+    """Where the API server listens there."""
+
+    kube_proxy: bool = False
+    """Whether it has a kube-proxy, which stays in charge of services' addresses."""
+
+    @property
+    def api_host(self) -> str:
+        """What its nodes call its API server; empty where that cannot be told, as of stopped nodes."""
+        return self.endpoint or next((node.address for node in self.control_planes if node.address), "")
 
     @property
     def control_planes(self) -> tuple[NodeState, ...]:
@@ -37,7 +53,12 @@ class ClusterState:
         return tuple(node for node in self.nodes if node.role == "control-plane")
 
     def is_complete(self, cluster: Cluster) -> bool:
-        """Whether every node that ``cluster`` wants is there, running or not, and no other."""
+        """Whether every node that ``cluster`` wants is there, running or not, and no other.
+
+        Of a cluster that the lab does not make, nobody wants a number of nodes.
+        """
+        if not cluster.traits.makes:
+            return bool(self.nodes)
         count = {role: sum(node.role == role for node in self.nodes) for role in ("control-plane", "worker")}
         return (
             count["control-plane"] == cluster.nodes.control_plane and count["worker"] == cluster.nodes.workers
@@ -49,7 +70,15 @@ class ClusterState:
 
 
 class Provider(Protocol):
-    """Makes, finds and removes the nodes of clusters; knows nothing of what runs on them."""
+    """Makes, finds and removes the nodes of clusters; knows nothing of what runs on them.
+
+    Whatever ``topology`` a method takes has the clusters of this provider, and no other.
+    """
+
+    @property
+    def bridge(self) -> str:
+        """The host's interface that packets of the nodes come from; empty where they cannot be kept here."""
+        ...
 
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """What there is of the lab's clusters, by name; clusters of which there is nothing are left out.
@@ -92,10 +121,17 @@ class Provider(Protocol):
         """Memory in use by each cluster's nodes, in bytes, page cache left out."""
         ...
 
-    def delete(self, lab: str, cluster: str) -> None:
-        """Remove the nodes of a cluster and their volumes; nothing happens if there are none."""
+    def clusters(self) -> list[str]:
+        """Names of the clusters that there are of the lab, whatever its topology says by now."""
         ...
 
-    def release(self, lab: str) -> None:
-        """Remove what the clusters of the lab shared. All clusters must be gone."""
+    def delete(self, lab: str, cluster: str) -> None:
+        """Remove the nodes of a cluster and their volumes; nothing happens if there are none.
+
+        A cluster that the lab did not make is forgotten.
+        """
+        ...
+
+    def release(self, lab: str) -> list[str]:
+        """Remove what the clusters of the lab shared; return it, in words. All clusters must be gone."""
         ...

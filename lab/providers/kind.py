@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -21,8 +20,8 @@ import yaml
 from lab.clients import docker, process
 from lab.clients.docker_objects import Container
 from lab.clients.process import DEFAULT_TIMEOUT_S
-from lab.errors import HostError, ProvisionError
-from lab.providers import pod_security
+from lab.errors import HostError
+from lab.providers import containers, pod_security
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import LABEL, Settings
 from lab.topology.model import Cluster, Topology
@@ -68,6 +67,11 @@ class Kind:
     cgroup_v1: bool = False
     """Whether the engine's machine has cgroup v1, which kubelets from 1.35 on must be told to accept."""
 
+    @property
+    def bridge(self) -> str:
+        """See :attr:`lab.providers.base.Provider.bridge`."""
+        return bridge_name(self.lab)
+
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """See :meth:`lab.providers.base.Provider.observe`."""
         names = {topology.context(cluster.name): cluster.name for cluster in topology.clusters}
@@ -78,10 +82,13 @@ class Kind:
         if found:
             self._require_ours(found)
         return {
-            cluster: ClusterState(
-                tuple(self._node(each) for each in sorted(nodes, key=lambda node: node.name))
+            name: ClusterState(
+                tuple(self._node(each) for each in sorted(nodes, key=lambda node: node.name)),
+                endpoint=control_plane_endpoint(
+                    topology.context(name), topology.cluster(name).nodes.control_plane
+                ),
             )
-            for cluster, nodes in found.items()
+            for name, nodes in found.items()
         }
 
     def prepare(self, topology: Topology) -> None:
@@ -177,25 +184,11 @@ class Kind:
 
     def start(self, cluster: Cluster) -> None:
         """See :meth:`lab.providers.base.Provider.start`."""
-        for node in self._containers(f"{self.lab}-{cluster.name}"):
-            if node.status == "paused":
-                docker.unpause_container(node.name)
-            elif node.status != "running":
-                docker.start_container(node.name)
+        containers.start(self._containers(f"{self.lab}-{cluster.name}"))
 
     def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:
         """See :meth:`lab.providers.base.Provider.halt`."""
-        act: Mapping[str, Callable[[str], None]] = {
-            "kill": docker.kill_container,
-            "stop": docker.stop_container,
-            "pause": docker.pause_container,
-        }
-        running = [
-            node for node in self._containers(f"{self.lab}-{cluster.name}") if node.status == "running"
-        ]
-        # All at once: half a cluster is another fault.
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda node: act[how](node.name), running))
+        containers.halt(self._containers(f"{self.lab}-{cluster.name}"), how)
 
     def run_on(
         self,
@@ -210,27 +203,25 @@ class Kind:
 
     def memory(self, topology: Topology) -> dict[str, int]:
         """See :meth:`lab.providers.base.Provider.memory`."""
-        owner = {
-            node.name: cluster
-            for cluster, state in self.observe(topology).items()
-            for node in state.nodes
-            if node.running
-        }
-        used: dict[str, int] = defaultdict(int)
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            for name, size in zip(owner, pool.map(_memory_of, owner), strict=True):
-                used[owner[name]] += size
-        return dict(used)
+        return containers.memory(
+            {
+                node.name: cluster
+                for cluster, state in self.observe(topology).items()
+                for node in state.nodes
+                if node.running
+            }
+        )
 
     def clusters(self) -> list[str]:
-        """Names of the lab's clusters, whatever the topology says: those with nodes in its network."""
+        """See :meth:`lab.providers.base.Provider.clusters`: those with nodes in the lab's network."""
         ours = {network.name for network in docker.networks(label=f"{LABEL}={self.lab}")}
         names = {
             node.labels[_CLUSTER_LABEL]
             for node in docker.containers(labels={_CLUSTER_LABEL: None})
             if ours.intersection(node.networks)
         }
-        return sorted(name.removeprefix(f"{self.lab}-") for name in names)
+        # Clusters that others made may stand there, too, so that those of the lab reach them.
+        return sorted(name.removeprefix(f"{self.lab}-") for name in names if name.startswith(f"{self.lab}-"))
 
     def delete(self, lab: str, cluster: str) -> None:
         """See :meth:`lab.providers.base.Provider.delete`."""
@@ -240,10 +231,14 @@ class Kind:
         for node in nodes:
             docker.remove_container(node.name)
 
-    def release(self, lab: str) -> None:
+    def release(self, lab: str) -> list[str]:
         """See :meth:`lab.providers.base.Provider.release`."""
-        for network in docker.networks(label=f"{LABEL}={lab}"):
-            docker.remove_network(network.name)
+        used = {name for each in docker.containers(labels={_CLUSTER_LABEL: None}) for name in each.networks}
+        # One that a cluster of others stands in stays with it.
+        leaving = [each.name for each in docker.networks(label=f"{LABEL}={lab}") if each.name not in used]
+        for name in leaving:
+            docker.remove_network(name)
+        return [f"network {name}" for name in leaving]
 
     @property
     def _admission(self) -> Path:
@@ -272,31 +267,8 @@ class Kind:
             role=_ROLES.get(container.labels.get(_ROLE_LABEL, ""), "worker"),
             running=container.status == "running",
             address=container.addresses.get(network_name(self.lab), ""),
-            since=f"{container.id[:12]} {container.started_at}",
+            since=containers.since(container),
         )
-
-
-_MEMORY = """
-cd /sys/fs/cgroup
-if [ -f memory.current ]; then
-    cat memory.current
-    sed -n 's/^inactive_file //p' memory.stat
-else
-    cat memory/memory.usage_in_bytes
-    sed -n 's/^total_inactive_file //p' memory/memory.stat
-fi
-"""
-"""Prints what a node uses and how much of that is page cache which it would give back, for either
-version of cgroups: as ``docker stats`` counts, which takes two seconds to say so."""
-
-
-def _memory_of(node: str) -> int:
-    """Bytes in use by a node; 0 if it went away meanwhile."""
-    try:
-        used, cache = docker.execute(node, ["sh", "-euc", _MEMORY]).split()
-    except ProvisionError:
-        return 0
-    return max(0, int(used) - int(cache))
 
 
 def _rename_context(kubeconfig: Path, name: str) -> None:

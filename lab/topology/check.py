@@ -15,6 +15,7 @@ from lab.topology.check_providers import check_providers
 from lab.topology.declare import Declaration, DeclaredCluster
 from lab.topology.model import Kept
 from lab.topology.snapshot import Fact
+from lab.topology.traits import TRAITS
 from lab.topology.versions import CILIUM, MINORS, is_supported
 
 # A node's name is its host name and the value of its label kubernetes.io/hostname: 63 characters at most
@@ -161,7 +162,7 @@ def _node_names(lab: str, cluster: DeclaredCluster) -> Iterator[str]:
     yield f"{base}-control-plane{cluster.nodes.control_plane if cluster.nodes.control_plane > 1 else ''}"
     if cluster.nodes.workers:
         yield f"{base}-worker{cluster.nodes.workers if cluster.nodes.workers > 1 else ''}"
-    if cluster.provider == "kind" and cluster.nodes.control_plane > 1:
+    if cluster.provider and TRAITS[cluster.provider].balances and cluster.nodes.control_plane > 1:
         yield f"{base}-external-load-balancer"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from lab.document.position import Path, Problem, listed
@@ -24,13 +24,8 @@ def check_providers(declaration: Declaration) -> Iterator[Problem]:
     """Yield what is wrong with provider blocks: foreign, missing, contradictory, or too small."""
     yield from _foreign_blocks(declaration)
     for cluster in declaration.clusters:
-        match cluster.provider:
-            case "kind":
-                yield from _kind(declaration, cluster)
-            case "multipass":
-                yield from _multipass(declaration, cluster)
-            case "existing":
-                yield from _existing(declaration, cluster)
+        if cluster.provider:
+            yield from _RULES[cluster.provider](declaration, cluster)
     yield from _shared(
         declaration, "kind", "api_port", "Two API servers cannot have one port: leave it out in one."
     )
@@ -96,6 +91,10 @@ def _size(text: str) -> float:
 
 def _existing(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[Problem]:
     place, path = declaration.document.key_at(cluster.path), cluster.path
+    if declaration.egress == "deny":
+        message = f"{cluster.name} exists already, and what it sends cannot be kept on this machine"
+        remedy = "Say network: {egress: allow}, or have the lab make the cluster."
+        yield Problem(place, path, message, remedy)
     if (*path, "count") in declaration.document.marks:
         message = "count makes clusters, and an existing cluster is there already"
         yield Problem(
@@ -122,10 +121,17 @@ def _existing(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[Pr
         yield Problem(place, path, message, f"Write what the cluster has as {listed(missing)}.")
 
 
+_RULES: Final[Mapping[str, Callable[[Declaration, DeclaredCluster], Iterator[Problem]]]] = {
+    "kind": _kind,
+    "multipass": _multipass,
+    "existing": _existing,
+}
+
+
 def _shared(declaration: Declaration, provider: str, key: str, remedy: str) -> Iterator[Problem]:
     seen: dict[object, DeclaredCluster] = {}
     for cluster in declaration.clusters:
-        counted = provider == "existing" and (*cluster.path, "count") in declaration.document.marks
+        counted = not cluster.ours and (*cluster.path, "count") in declaration.document.marks
         value = cluster.options.get(key) if cluster.provider == provider and not counted else None
         if value is None:
             continue

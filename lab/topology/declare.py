@@ -13,6 +13,7 @@ from lab.document.cidr import Cidr
 from lab.document.load import Document
 from lab.document.position import Path, Position, Problem, listed
 from lab.topology.model import AddonUse, Mesh, Nodes, Provider, StaleBackends
+from lab.topology.traits import TRAITS
 from lab.topology.vocabulary import NAME_LONGEST, PROVIDERS, default
 
 # These belong to one cluster, so neither defaults nor a counted entry can give them.
@@ -41,7 +42,7 @@ class DeclaredCluster:
     @property
     def ours(self) -> bool:
         """Whether the lab makes the cluster, and so decides on its addresses."""
-        return self.provider != "existing"
+        return self.provider == "" or TRAITS[self.provider].makes
 
 
 @dataclass(frozen=True)

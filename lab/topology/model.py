@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from lab.document.load import Written
 from lab.document.position import Position
+from lab.topology.traits import Traits, traits_of
 
 Provider = Literal["kind", "multipass", "existing"]
 
@@ -65,11 +66,18 @@ class Cluster:
     service_cidr: IPv4Network
     mesh_port: int
     provider_options: Mapping[str, Any]
+    position: Position = field(default=Position(""), compare=False, repr=False)
+    """Where the file has it, for the messages of whoever looks at the cluster itself."""
 
     @property
     def addresses(self) -> Addresses:
         """The cluster's addresses by themselves."""
         return Addresses(self.id, self.pod_cidr, self.service_cidr, self.mesh_port)
+
+    @property
+    def traits(self) -> Traits:
+        """What can be done with it."""
+        return traits_of(self.provider, self.provider_options)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def _assemble(declaration: Declaration, allocated: Kept, *, lab: str, path: Path
                 service_cidr=addresses.service_cidr,
                 mesh_port=addresses.mesh_port,
                 provider_options=dict(declared.options),
+                position=declaration.document.key_at(declared.path),
             )
         )
     return Topology(

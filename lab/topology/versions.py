@@ -35,6 +35,10 @@ MINORS: Final = {
 }
 
 
+# As above, "tested": what Cilium's own tests run on, for clusters whose kubelets are not ours to configure.
+OLDEST_THERE: Final = (1, 32)
+
+
 def minor_of(version: str) -> str:
     """Return the minor version of ``1.35`` or ``1.35.8``: ``1.35``."""
     return ".".join(version.split(".")[:2])
@@ -46,3 +50,9 @@ def is_supported(version: str) -> bool:
     Any patch of a known minor will do: a node image for it may be the user's own.
     """
     return minor_of(version) in MINORS
+
+
+def may_be_there(version: str) -> bool:
+    """Tell whether a cluster that others made may have ``version``, as ``1.34.2``."""
+    newest = max(tuple(map(int, name.split("."))) for name in MINORS)
+    return OLDEST_THERE <= tuple(map(int, minor_of(version).split("."))) <= newest

@@ -23,10 +23,11 @@ from lab.document.shapes import (
     Table,
     Text,
 )
+from lab.topology.traits import TRAITS
 
 VERSION: Final = "lab/v1"
 
-PROVIDERS: Final = ("kind", "multipass", "existing")
+PROVIDERS: Final = tuple(TRAITS)
 
 # cilium/cilium pkg/clustermesh/types/types.go: at most 32 characters, lower case alphanumeric, dashes
 # between. Roles and lab names follow the same rule: they become labels and parts of host names.
@@ -137,6 +138,26 @@ _provider_blocks = (
                     "context",
                     Text(expected="the name of a kubeconfig context", sample="kind-kind", pattern=r"\S+"),
                     "The kubeconfig context that reaches the cluster.",
+                ),
+                Field(
+                    "kubeconfig",
+                    Text(expected="the path of a kubeconfig", sample="~/.kube/config", pattern=r"\S+"),
+                    "The file that has the context. Left out, what KUBECONFIG names, or ~/.kube/config.",
+                    examples=("~/.kube/config",),
+                ),
+                Field(
+                    "nodes",
+                    Choice(("docker",)),
+                    "docker: the nodes are containers of this machine's engine, as kind makes them, and the "
+                    "lab may bring images into them and count packets on them. Left out, nothing is done on "
+                    "nodes, and their kubelets pull images by digest.",
+                ),
+                Field(
+                    "faults",
+                    Choice(("component", "all")),
+                    "What experiments may do to it: take addons of the lab away (component), or also kill, "
+                    "stop, freeze and cut off its nodes (all).",
+                    needs="nodes",
                 ),
             ),
         ),

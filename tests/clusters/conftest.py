@@ -26,6 +26,7 @@ from tests.clusters.labs import (
     unique,
     workspace,
 )
+from tests.clusters.others import remove_leftovers
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -64,6 +65,7 @@ def engine() -> Iterator[None]:
         here.acquire(timeout=0)
         for name in made_by_tests():
             invoke("down", "--yes", name=name)
+        remove_leftovers()
     yield
     here.release()
 

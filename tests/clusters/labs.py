@@ -87,11 +87,11 @@ def workspace(topology: str, name: str) -> Workspace:
 
 
 @contextmanager
-def started(*words: str, kubeconfig: Path | None = None) -> Iterator[subprocess.Popen[str]]:
+def started(
+    *words: str, kubeconfig: Path | None = None, isolated: bool = ISOLATED
+) -> Iterator[subprocess.Popen[str]]:
     """``./invoke WORDS`` while it runs; it is interrupted if it still does at the end."""
-    env = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)}
-    if ISOLATED:
-        env["LAB_ISOLATED"] = "1"
+    env = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull), "LAB_ISOLATED": str(int(isolated))}
     process = subprocess.Popen(
         [PROJECT / "invoke", *words],
         stdin=subprocess.DEVNULL,
@@ -114,13 +114,18 @@ def started(*words: str, kubeconfig: Path | None = None) -> Iterator[subprocess.
 
 
 def invoke(
-    *words: str, expect: int = 0, timeout: float = UP_S, kubeconfig: Path | None = None, name: str = ""
+    *words: str,
+    expect: int = 0,
+    timeout: float = UP_S,
+    kubeconfig: Path | None = None,
+    name: str = "",
+    isolated: bool = ISOLATED,
 ) -> Ran:
     """What ``./invoke WORDS`` printed; it must end with the code ``expect``. ``name`` is the lab's."""
     if name:
         words = (*words, "--name", name)
     began = time.monotonic()
-    with started(*words, kubeconfig=kubeconfig) as process:
+    with started(*words, kubeconfig=kubeconfig, isolated=isolated) as process:
         out, err = process.communicate(timeout=timeout)
     ran = Ran(process.returncode, out, err, time.monotonic() - began)
     assert ran.code == expect, f"./invoke {' '.join(words)}: {ran}"

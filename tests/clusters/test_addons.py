@@ -117,7 +117,7 @@ def test_an_option_that_changes_is_applied(edited: Edited) -> None:
 
 def test_an_image_that_a_node_lacks_is_brought_there(edited: Edited) -> None:
     [node] = [name for name in nodes(edited.lab) if "west" in name]
-    run_on = edited.lab.provider().run_on
+    run_on = edited.lab.provider("west").run_on
     run_on(node, ("ctr", "--namespace", "k8s.io", "images", "rm", IMAGE))
     assert carry.missing(run_on, node, [IMAGE]) == [IMAGE]
     edited.invoke("up", "--yes")

@@ -37,7 +37,15 @@ def table(topology: Topology) -> str:
 
 
 def test_all_are_here() -> None:
-    assert NAMES == ["flat-mesh", "hub-spoke", "hub-spoke-ha", "hub-spoke-small", "pair", "scale-255"]
+    assert NAMES == [
+        "existing-pair",
+        "flat-mesh",
+        "hub-spoke",
+        "hub-spoke-ha",
+        "hub-spoke-small",
+        "pair",
+        "scale-255",
+    ]
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(NAMES)
 
 

@@ -73,5 +73,6 @@ def state(cluster: str, *addresses: str, running: bool = True, since: str = "1")
         tuple(
             NodeState(f"pair-{cluster}-{number}", "control-plane", running, address, since)
             for number, address in enumerate(addresses)
-        )
+        ),
+        endpoint=f"pair-{cluster}-control-plane",
     )

@@ -20,10 +20,11 @@ from lab.clients.kube_objects import Refused, Unreachable
 from lab.engine.run import Context
 from lab.errors import CheckFailed, InputError
 from lab.host import sandbox
-from lab.mesh import check, dns
+from lab.mesh import check, dns, joined
 from lab.plan.resolve import Seen, resolve
 from lab.plan.step import Step
 from lab.providers.base import ClusterState
+from lab.providers.existing import Existing
 from lab.providers.kind import Kind, bridge_name
 from lab.result import CheckResult
 from lab.supply import Supply
@@ -334,3 +335,54 @@ def test_a_failed_proof_is_not_and_tells_what_was_seen(world: World, monkeypatch
     assert failed.value.details == "mesh/pod/west/east: seen so"
     assert failed.value.remedy == "See what the clusters say: ./invoke gather -t pair"
     assert world.lab.folder.read("verified") == ""
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A lab of clusters that others made, reached already."""
+    made = World(workspace(tmp_path, "existing-pair"), monkeypatch)
+    made.nodes = {"east": state("east", "172.18.0.2"), "west": state("west", "172.18.0.3")}
+    return made
+
+
+def test_a_cluster_that_others_made_is_reached_with_nothing_brought_to_make_it(
+    theirs: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reach(_: Existing, cluster: Cluster, **__: object) -> None:
+        theirs.done.append(f"reach {cluster.name}")
+
+    monkeypatch.setattr(Existing, "create", reach)
+    theirs.nodes = {}
+    theirs.maker.create(CREATE, context())
+    assert theirs.done == ["load beside east", "reach east"]
+    # It may get other nodes, or another version: that is no reason to make it anew.
+    theirs.nodes = {"east": state("east", "172.18.0.2")}
+    theirs.changed(kubernetes="1.36").require_same()
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_what_there_is_of_cilium_is_remembered_before_it_is_touched(
+    theirs: World, monkeypatch: pytest.MonkeyPatch, joins: bool
+) -> None:
+    release = joined.Release(2, {"metadata": {"name": "cilium", "version": "1.19.5"}}) if joins else None
+    monkeypatch.setattr(joined, "find", lambda _: release)
+    monkeypatch.setattr(joined, "remember", lambda _: "as it was")
+    calls: list[tuple[Path, dict[str, Any]]] = []
+
+    def upgrade(_: Helm, release: str, chart: Path, **options: Any) -> None:
+        assert theirs.lab.folder.read("cilium-before-east") == "as it was"
+        calls.append((chart, options))
+
+    monkeypatch.setattr(Helm, "upgrade", upgrade)
+    step_of_it = step("east/cilium", "cilium", cluster="east")
+    theirs.maker.install_cilium(step_of_it, context())
+    monkeypatch.setattr(joined, "remember", lambda _: pytest.fail("once, before it is touched"))
+    theirs.maker.install_cilium(step_of_it, context())
+
+    chart, options = calls[0]
+    assert options["reuse"] is joins
+    assert chart.name == ("cilium-1.19.5" if joins else "cilium")
+    assert ("kubeProxyReplacement" in options["values"]) is not joins
+    assert options["values"]["clustermesh"]["config"]["clusters"] == [
+        {"name": "west", "port": 32380, "ips": ["172.18.0.3"]}
+    ]

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import yaml
 
+from lab import down as module
 from lab import kubeconfig, state
 from lab.clients import docker
 from lab.clients.docker_objects import Container, EngineNetwork, Volume
 from lab.down import down
 from lab.errors import HostError, ProvisionError
-from lab.host import sandbox
-from lab.settings import LABEL
+from lab.host import sandbox, tools
+from lab.settings import LABEL, Timeouts
 from tests.unit.labs import network, node, settings, topology
 
 T = TypeVar("T", EngineNetwork, Volume)
@@ -162,3 +164,32 @@ def test_without_firewall_rules_there_is_nothing_to_release(
     monkeypatch.setattr(sandbox, "available", lambda: False)
     down(settings(tmp_path), "pair")
     assert engine.released == []
+
+
+def test_a_cluster_that_others_made_is_left_first_and_stays(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = lab(engine, tmp_path)
+    path = folder.kubeconfig("theirs")
+    path.parent.mkdir(parents=True)
+    mark = {"name": "lab/existing", "extension": {"nodes": []}}
+    path.write_text(yaml.safe_dump({"contexts": [{"name": "c", "context": {"extensions": [mark]}}]}))
+    monkeypatch.setattr(tools, "tool", lambda *_, **__: Path("/helm"))
+    left: list[str] = []
+
+    def leave(folder: state.LabFolder, lab: str, cluster: str, *, helm: Path, timeouts: Timeouts) -> None:
+        if not left:
+            left.append("tried")
+            raise HostError(f"{cluster} does not answer")
+        assert len(engine.containers) == 5
+        left.append(cluster)
+
+    monkeypatch.setattr(module, "detach", leave)
+    with pytest.raises(HostError, match="theirs does not answer"):
+        down(settings(tmp_path), "pair")
+    # While it does not answer, nothing else goes.
+    assert len(engine.containers) == 5
+    removed = down(settings(tmp_path), "pair")
+    assert removed[:2] == ["all of it from theirs, which stays", "cluster east"]
+    assert "cluster theirs" not in removed
+    assert left == ["tried", "theirs"]

@@ -17,6 +17,7 @@ from lab.clients.kube import Kube
 from lab.clients.kube_objects import Node, Unreachable, Workload
 from lab.host import sandbox
 from lab.images.node import NodeImage
+from lab.installed import Installed
 from lab.mesh import cilium, dns
 from lab.observe import generation, made_otherwise, missing_mesh, missing_network, observe, release
 from lab.plan.addons import SeenAddons
@@ -239,3 +240,18 @@ def test_what_leaves_one_cluster_and_stays_on_another_leaves(
     seen = observe(lab, node_image=None, staying={("east", "web")})
     assert seen.cluster("east").addons.leaving == {"old": ("x/web",)}
     assert seen.cluster("west").addons.leaving == {"web": (), "old": ("x/web",)}
+
+
+@pytest.mark.parametrize(("options", "brought"), [({"nodes": "docker"}, True), ({}, False)])
+def test_what_the_mesh_needs_is_brought_into_nodes_of_others_where_that_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], brought: bool
+) -> None:
+    made = workspace(tmp_path, "existing-pair")
+    east = replace(made.topology.cluster("east"), provider_options=options)
+    of = replace(made, topology=replace(made.topology, clusters=(east, made.topology.clusters[1])))
+    monkeypatch.setattr(docker, "execute", lambda *_, **__: "quay.io/cilium/cilium:v1.19.5\n")
+    lacking = module.missing_images(Installed(of, (), NODES), "east")
+    assert bool(lacking) == brought
+    for images in lacking.values():
+        assert "lab.local/python:3" in images
+        assert "quay.io/cilium/cilium:v1.19.5" not in images

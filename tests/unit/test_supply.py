@@ -136,7 +136,8 @@ def test_only_several_control_plane_nodes_need_a_load_balancer(tmp_path: Path) -
     assert plain.images[0] == plain.base
     assert len({image.reference for image in several.images}) == len(several.images)
     # It runs beside the nodes, and so is not in their image.
-    assert several.node_image.tag == plain.node_image.tag
+    assert several.node_image == plain.node_image
+    assert plain.node_image is not None
 
 
 def test_what_runs_beside_nodes_is_loaded_for_those_who_need_it(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -36,6 +37,7 @@ class FakeSupply:
     bring: Sequence[Step] = (PROGRAM, *TOOLS)
     node_image: NodeImage | None = None
     placed: Sequence[Placed] = ()
+    source: Any = field(default_factory=lambda: SimpleNamespace(name="source"))
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self) -> Sequence[Step]:

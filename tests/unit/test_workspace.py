@@ -12,6 +12,7 @@ import pytest
 from lab import state
 from lab.errors import InputError
 from lab.host import facts
+from lab.providers.existing import Existing
 from lab.providers.kind import Kind
 from lab.settings import Settings
 from lab.topology.snapshot import ContainerNetwork, HostSnapshot
@@ -121,7 +122,9 @@ def test_a_topology_may_ask_for_isolation_itself(tmp_path: Path) -> None:
 
 
 def test_the_provider_gets_what_it_needs_to_create(tmp_path: Path) -> None:
-    provider = workspace(tmp_path, lab="second").provider(binary=Path("/k"), image="i", cgroup_v1=True)
+    provider = workspace(tmp_path, lab="second").provider(
+        "east", binary=Path("/k"), image="i", cgroup_v1=True
+    )
     assert isinstance(provider, Kind)
     assert (provider.lab, provider.binary, provider.image, provider.cgroup_v1) == (
         "second",
@@ -155,3 +158,30 @@ def test_the_names_of_files_follow_the_labs(tmp_path: Path) -> None:
     other = replace(first, topology=replace(first.topology, name="other"))
     assert other.folder == state.folder(first.settings, "other")
     assert IPv4Network("10.100.0.0/16") == first.topology.cluster("east").pod_cidr
+
+
+def test_each_provider_is_shown_its_own_clusters_alone(tmp_path: Path) -> None:
+    made = workspace(tmp_path, "hub-spoke")
+    hub = replace(made.topology.cluster("mgmt"), provider="existing", provider_options={"context": "c"})
+    mixed = replace(made, topology=replace(made.topology, clusters=(hub, *made.topology.clusters[1:])))
+    assert [
+        (type(provider), [cluster.name for cluster in of.clusters]) for provider, of in mixed.shared_out
+    ] == [(Existing, ["mgmt"]), (Kind, ["app1", "app2"])]
+    assert isinstance(mixed.provider("mgmt"), Existing)
+
+
+def test_nodes_that_pull_for_themselves_know_images_by_digest(tmp_path: Path) -> None:
+    made = workspace(tmp_path, "existing-pair")
+    assert all(kube.images == {} for kube in made.kubes.values())
+    far = replace(made.topology.cluster("east"), provider_options={"context": "c"})
+    elsewhere = replace(made, topology=replace(made.topology, clusters=(far, made.topology.clusters[1])))
+    name = elsewhere.kubes["east"].images["lab.local/python:3"]
+    assert name.startswith("docker.io/library/python:")
+    assert "@sha256:" in name
+
+
+def test_what_others_made_cannot_be_isolated(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        open_workspace(settings(tmp_path), "existing-pair", name=None, isolated=True)
+    assert refused.value.brief == ("existing-pair.yaml: east and west cannot be isolated: made by others")
+    assert refused.value.remedy == "Leave out --isolated (LAB_ISOLATED)."

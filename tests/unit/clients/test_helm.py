@@ -93,3 +93,33 @@ def test_it_ends_in_time_and_when_asked(tmp_path: Path) -> None:
     cancelled.set()
     with pytest.raises(Interrupted):
         upgrade(slow, cancelled=cancelled)
+
+
+def test_a_release_of_others_keeps_its_values_and_its_history(tmp_path: Path) -> None:
+    helm(tmp_path).upgrade(
+        "cilium", Path("/chart"), namespace="x", values=VALUES, labels={"a": "b"}, timeout=30, reuse=True
+    )
+    asked = (tmp_path / "arguments").read_text().splitlines()
+    assert {"--reuse-values", "--history-max=0"} <= set(asked)
+    assert "--history-max=3" not in asked
+
+
+def test_a_release_is_rolled_back_or_removed(tmp_path: Path) -> None:
+    by = helm(tmp_path)
+    by.rollback("cilium", 2, namespace="kube-system", timeout=30)
+    assert (tmp_path / "arguments").read_text().splitlines() == [
+        "rollback",
+        "cilium",
+        "2",
+        "--namespace=kube-system",
+        "--history-max=0",
+    ]
+    by.uninstall("cilium", namespace="kube-system", timeout=30)
+    assert (tmp_path / "arguments").read_text().splitlines() == [
+        "uninstall",
+        "cilium",
+        "--namespace=kube-system",
+        "--ignore-not-found",
+        "--wait",
+        "--timeout=30s",
+    ]

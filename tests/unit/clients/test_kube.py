@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from lab.clients.kube import Kube
-from lab.clients.kube_objects import Node, Refused, Unreachable, Workload
+from lab.clients.kube_objects import Node, Refused, Unreachable, Workload, renamed
 from lab.errors import ProvisionError, TemporaryError
 
 
@@ -335,3 +335,12 @@ def test_an_unknown_kind_may_become_known(server: ApiServer, kube: Kube) -> None
     assert unknown.value.brief == (
         "apply CiliumNetworkPolicy probe: the API server does not know this kind (yet)"
     )
+
+
+def test_images_that_nodes_have_under_another_name() -> None:
+    pod = {"spec": {"containers": [{"image": "lab.local/a:1", "name": "a"}, {"image": "b:1"}]}, "image": 3}
+    assert renamed(pod, {"lab.local/a:1": "docker.io/a@sha256:0"}) == {
+        "spec": {"containers": [{"image": "docker.io/a@sha256:0", "name": "a"}, {"image": "b:1"}]},
+        "image": 3,
+    }
+    assert renamed(pod, {}) is pod

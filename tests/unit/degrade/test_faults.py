@@ -68,7 +68,7 @@ class Api:
 @pytest.fixture
 def nodes(monkeypatch: pytest.MonkeyPatch) -> Nodes:
     made = Nodes()
-    monkeypatch.setattr(Workspace, "provider", lambda _: made)
+    monkeypatch.setattr(Workspace, "provider", lambda *_: made)
     return made
 
 
@@ -293,3 +293,18 @@ def test_an_addon_that_cannot_be_scaled_is_refused_and_nothing_is_owed(
     with pytest.raises(InputError, match="promtail cannot be scaled away"):
         Hand(workspace).inject(Fault("component", cluster, "r1", "promtail"), component)
     assert owed(workspace.folder) is None
+
+
+def test_a_cluster_that_was_there_before_is_not_broken_unasked(workspace: Workspace) -> None:
+    of = workspace.topology
+    theirs = replace(of.cluster("mgmt"), provider="existing")
+    mixed = replace(of, clusters=(theirs, *of.clusters[1:]))
+    with pytest.raises(InputError) as refused:
+        faults.target(mixed, "", "kill", ())
+    assert refused.value.brief == "kill may not be done to mgmt: the topology allows component there"
+    assert refused.value.remedy == (
+        "Take an addon away with --fault component, or name another cluster with --target."
+    )
+    assert faults.target(mixed, "app1", "kill", ()) == ("app1", None)
+    agreed = replace(theirs, provider_options={"faults": "all"})
+    assert faults.target(replace(of, clusters=(agreed, *of.clusters[1:])), "", "kill", ()) == ("mgmt", None)

@@ -205,7 +205,7 @@ def run(mesh: FakeMesh, *, nodes: Nodes | None = None, timeout: float = 0.4) -> 
     results = check.run(
         topology("pair"),
         mesh.kubes(),
-        provider=cast("Provider", nodes or Nodes(counts=NODES)),
+        providers=dict.fromkeys(STATES, cast("Provider", nodes or Nodes(counts=NODES))),
         states=STATES,
         timeout=timeout,
         on_result=told.append,
@@ -311,7 +311,7 @@ def test_after_ctrl_c_nothing_is_asked_again(mesh: FakeMesh) -> None:
     results = check.run(
         topology("pair"),
         mesh.kubes(),
-        provider=cast("Provider", Nodes(counts=NODES)),
+        providers=dict.fromkeys(STATES, cast("Provider", Nodes(counts=NODES))),
         states=STATES,
         timeout=1,
         on_result=cancel,

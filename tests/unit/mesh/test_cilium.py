@@ -151,3 +151,26 @@ def test_the_images_of_the_catalog_are_the_ones_that_the_chart_asks_for() -> Non
         # The chart adds the operator's variant by itself.
         asked.add(f"{repository}{'-generic' if value == 'operator.image' else ''}:{CILIUM}")
     assert asked <= catalog().keys()
+
+
+def test_a_cluster_that_others_made_is_left_as_it_was_found() -> None:
+    of = topology("existing-pair")
+    tree = cilium.values(
+        of,
+        of.cluster("east"),
+        endpoint="172.18.0.2",
+        port=443,
+        kube_proxy=True,
+        peers={"west": ["172.18.0.3"]},
+        authority=AUTHORITY,
+        image_tag="v1.19.5",
+        pulled={"quay.io/cilium/operator-generic:v1.19.5": "quay.io/cilium/operator-generic@sha256:0"},
+    )
+    assert tree["cni"] == {"uninstall": True}
+    assert tree["operator"]["setNodeTaints"] is False
+    assert tree["kubeProxyReplacement"] is False
+    assert (tree["k8sServiceHost"], tree["k8sServicePort"]) == ("172.18.0.2", 443)
+    # What nodes pull for themselves is named by its digest, the rest by its tag.
+    assert tree["operator"]["image"]["override"] == "quay.io/cilium/operator-generic@sha256:0"
+    assert "override" not in tree["image"]
+    assert "cni" not in values("app1")

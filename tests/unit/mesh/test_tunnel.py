@@ -65,13 +65,13 @@ def listed(counts: dict[str, int]) -> dict[str, object]:
     return {"nftables": [{"metainfo": {}}, {"table": {}}, {"chain": {}}, *rules]}
 
 
-def provider(nodes: Nodes) -> Provider:
-    return cast("Provider", nodes)
+def providers(nodes: Nodes) -> dict[str, Provider]:
+    return dict.fromkeys(STATES, cast("Provider", nodes))
 
 
 def test_each_node_counts_what_comes_from_each_peer() -> None:
     nodes = Nodes()
-    with tunnel.counted(provider(nodes), STATES, tunnel="vxlan"):
+    with tunnel.counted(providers(nodes), STATES, tunnel="vxlan"):
         assert nodes.tables.keys() == {"east-1", "east-2", "west-1"}
         assert '    ip saddr { 10.200.0.5 } udp dport 8472 counter comment "west"' in nodes.tables["east-1"]
         assert 'comment "east"' not in nodes.tables["east-1"]
@@ -90,13 +90,13 @@ def test_each_node_counts_what_comes_from_each_peer() -> None:
 
 def test_geneve_has_a_port_of_its_own() -> None:
     nodes = Nodes()
-    with tunnel.counted(provider(nodes), STATES, tunnel="geneve"):
+    with tunnel.counted(providers(nodes), STATES, tunnel="geneve"):
         assert "udp dport 6081" in nodes.tables["west-1"]
 
 
 def test_packets_are_summed_over_a_clusters_nodes() -> None:
     nodes = Nodes(counts={"east-1": {"west": 3}, "east-2": {"west": 4}, "west-1": {"east": 0}})
-    with tunnel.counted(provider(nodes), STATES, tunnel="vxlan") as counters:
+    with tunnel.counted(providers(nodes), STATES, tunnel="vxlan") as counters:
         assert counters.packets() == {("west", "east"): 7, ("east", "west"): 0}
         nodes.counts["west-1"] = {"east": 9}
         assert counters.packets()["east", "west"] == 9
@@ -106,7 +106,7 @@ def test_nothing_is_left_after_an_error() -> None:
     nodes = Nodes()
 
     def fail() -> None:
-        with tunnel.counted(provider(nodes), STATES, tunnel="vxlan"):
+        with tunnel.counted(providers(nodes), STATES, tunnel="vxlan"):
             # A node that went away meanwhile took its table with it.
             del nodes.tables["east-1"]
             raise KeyError("inside")
@@ -128,7 +128,15 @@ def test_a_node_that_cannot_count_is_an_error_and_the_others_stop() -> None:
     nodes.run_on = broken  # type: ignore[method-assign]
     with (
         pytest.raises(ProvisionError, match="no nft here"),
-        tunnel.counted(provider(nodes), STATES, tunnel="vxlan"),
+        tunnel.counted(providers(nodes), STATES, tunnel="vxlan"),
     ):
         raise AssertionError("it must not come to this")
     assert nodes.tables == {}
+
+
+def test_nothing_is_counted_where_nothing_can_be_run() -> None:
+    nodes = Nodes()
+    only_west = {"west": cast("Provider", nodes)}
+    with tunnel.counted(only_west, STATES, tunnel="vxlan"):
+        assert list(nodes.tables) == ["west-1"]
+        assert 'comment "east"' in nodes.tables["west-1"]

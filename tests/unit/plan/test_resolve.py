@@ -228,3 +228,46 @@ def test_the_budget_counts_only_what_is_still_to_make() -> None:
     nothing = budget(of, still_to_make=[])
     assert (nothing.memory_mib, nothing.disk_mib, nothing.cpus) == (0, 0, 0.0)
     assert budget(topology("scale-255")).cpus == pytest.approx(38.2)
+
+
+def test_clusters_that_others_made_are_reached_and_their_dns_is_theirs() -> None:
+    of = topology("existing-pair")
+    helm = BRING[3]
+    plan = resolve(of, Seen(), bring=(helm,))
+    assert pending(plan) == [
+        "tools/helm",
+        "east/create",
+        "east/images",
+        "west/create",
+        "east/cilium",
+        "east/network",
+        "east/mesh",
+        "west/images",
+        "west/cilium",
+        "west/network",
+        "west/mesh",
+        "lab/verify",
+    ]
+    assert plan.by_id["east/create"].summary == "reach 1 node, Kubernetes 1.35"
+    assert plan.by_id["east/cilium"].needs == ("east/create", "west/create", "east/images", "tools/helm")
+    # They take nothing of this machine.
+    assert (plan.budget.memory_mib, plan.budget.disk_mib, plan.budget.cpus) == (0, 0, 0.0)
+
+
+def test_where_nothing_can_be_run_on_nodes_no_image_is_brought() -> None:
+    of = topology("existing-pair")
+    far = tuple(replace(each, provider_options={"context": "c"}) for each in of.clusters)
+    assert "east/images" not in resolve(replace(of, clusters=far), Seen(), bring=BRING[3:]).by_id
+
+
+def test_a_hub_that_others_made_and_clusters_of_the_labs_own() -> None:
+    of = topology("hub-spoke")
+    hub = replace(of.cluster("mgmt"), provider="existing", provider_options={"nodes": "docker"})
+    plan = resolve(replace(of, clusters=(hub, *of.clusters[1:])), Seen(), bring=BRING)
+    assert plan.by_id["app1/create"].needs[:3] == ("lab/network", "images/node", "tools/kind")
+    assert {"lab/network", "images/node", "tools/kind"}.isdisjoint(
+        set(plan.by_id["mgmt/create"].needs) - {step.id for step in BRING}
+    )
+    assert "app1/dns" in plan.by_id
+    assert "mgmt/dns" not in plan.by_id
+    assert plan.budget.memory_mib == 2 * CONTROL_PLANE_MIB

@@ -53,6 +53,10 @@ class FakeKube:
             return True
         return (reference.kind, reference.namespace, reference.name) in self.objects
 
+    def is_foreign(self, reference: Reference, label: str, value: str) -> bool:
+        thing = self.objects.get((reference.kind, reference.namespace, reference.name))
+        return thing is not None and thing["metadata"].get("labels", {}).get(label) != value
+
     def delete(self, path: str) -> None:
         self.objects.pop(("ConfigMap", "kube-system", path.rpartition("/")[2]), None)
 

@@ -10,6 +10,7 @@ import pytest
 from lab.catalog.addon import Workload
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Reference, Refused
+from lab.errors import InputError
 from lab.platform.install import Installer, Wanted, missing
 from lab.platform.record import records
 from tests.unit.platform.cluster import FakeKube
@@ -134,3 +135,20 @@ def test_versions_of_a_group_are_one_identity() -> None:
     core = Reference("v1", "Service", "x", "a")
     assert core.identity == ("", "Service", "x", "a")
     assert Reference("apps/v1", "Deployment", "x", "a").identity == ("apps", "Deployment", "x", "a")
+
+
+def test_what_others_have_is_never_taken_over(kube: FakeKube) -> None:
+    kube.objects["ConfigMap", "x", "a"] = thing("ConfigMap", "a")
+    careful = replace(installer(kube), shared=True)
+    with pytest.raises(InputError) as refused:
+        careful.install(wanted(thing("Service", "b"), thing("ConfigMap", "a")))
+    assert refused.value.brief == "x cannot be installed: ConfigMap a is there already, and not the lab's"
+    assert refused.value.remedy == (
+        "Nothing of it was changed. Leave the addon out (--without x), or remove what is there."
+    )
+    assert kube.done == []
+    ours = thing("ConfigMap", "a")
+    ours["metadata"]["labels"] = {"lab/name": "lab1"}
+    kube.objects["ConfigMap", "x", "a"] = ours
+    careful.install(wanted(thing("Service", "b"), thing("ConfigMap", "a")))
+    assert "apply ConfigMap a" in kube.done

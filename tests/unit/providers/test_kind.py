@@ -256,11 +256,22 @@ def test_delete_and_release_take_all_of_it(kind: Kind, engine: Engine) -> None:
     engine.containers = [node("pair", "east"), node("pair", "west"), node("other", "east")]
     kind.delete("pair", "east")
     kind.delete("pair", "north")
-    kind.release("pair")
+    # A cluster is still there, whosever it is.
+    assert kind.release("pair") == []
+    engine.containers = []
+    assert kind.release("pair") == ["network lab-pair"]
     assert engine.done == [
         ("remove_container", "pair-east-control-plane"),
         ("remove_network", "lab-pair"),
     ]
+
+
+def test_a_cluster_that_others_made_in_the_labs_network_is_not_the_labs(kind: Kind, engine: Engine) -> None:
+    engine.networks = [network("pair")]
+    engine.containers = [node("other", "hub", networks=(network("pair").name,))]
+    assert kind.clusters() == []
+    assert kind.release("pair") == []
+    assert engine.done == []
 
 
 KIND = """\

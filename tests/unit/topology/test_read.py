@@ -103,7 +103,7 @@ FULL = """\
 version: lab/v1
 name: full
 defaults: {provider: kind, kubernetes: "1.35", nodes: {control_plane: 1, workers: 0}}
-network: {egress: deny, node_cidr: 10.201.0.0/24}
+network: {egress: allow, node_cidr: 10.201.0.0/24}
 mesh: {kind: cilium, tunnel: geneve, stale_backends: {drop_after: 1h30m}, max_clusters: 511}
 clusters:
   mgmt: {role: mgmt, id: 9, pod_cidr: 10.30.0.0/16, service_cidr: 10.31.0.0/16, mesh_port: 31000}
