@@ -60,7 +60,7 @@ def measure() -> None:
     options = parser.parse_args()
     settings = from_environment()
     with TemporaryDirectory() as folder:
-        os.environ["LAB_ADDONS"] = str(_addons(Path(folder)))
+        os.environ["LAB_ADDONS"] = str(both_sides(Path(folder)))
         topology = Path(folder) / f"{options.name}.yaml"
         topology.write_text(TOPOLOGY.format(name=options.name, rate=options.rate))
         workspace = open_workspace(from_environment(), str(topology), name=None)
@@ -101,8 +101,8 @@ def _watch(workspace: Workspace, *, seconds: float) -> dict[tuple[str, str], flo
     return {key: median(values) or 0.0 for key, values in seen.items()}
 
 
-def _addons(folder: Path) -> Path:
-    """A folder with every addon, and the three that stand for the other side."""
+def both_sides(folder: Path) -> Path:
+    """Make ``folder``/addons of every addon, and of the three that stand for the other side; return it."""
     addons = folder / "addons"
     shutil.copytree(PROJECT / "addons", addons)
     server = _copy(addons, "prometheus-agent", "local-prometheus")
@@ -117,8 +117,9 @@ def _addons(folder: Path) -> Path:
         "# What can",
     )
     # No limit of memory that would flatter it.
-    _change(server / "agent.yaml.j2", "limits: {memory: 128Mi}", "limits: {memory: 1Gi}")
-    _change(server / "agent.yaml.j2", "value: 96MiB", "value: 900MiB")
+    limits = 'limits: {memory: {{ "96Mi" if small else "128Mi" }}}'
+    _change(server / "agent.yaml.j2", limits, "limits: {memory: 1Gi}")
+    _change(server / "agent.yaml.j2", '{{ "64MiB" if small else "96MiB" }}', "900MiB")
     text = (server / "prometheus.j2").read_text()
     start, end = text.index("remote_write:"), text.index("scrape_configs:")
     (server / "prometheus.j2").write_text(text[:start] + text[end:])
