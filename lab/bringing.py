@@ -27,8 +27,7 @@ def bring(made_of: Supply, *, arguments: str, assume_yes: bool) -> Plan:
         left_out=made_of.left_out,
     )
 
-    if made_of.is_built and any(step.kind == "image-part" for step in plan.pending):
-        ready.make_builder_ready(assume_yes=assume_yes)
+    ready.make_builder_ready(plan, is_built=made_of.is_built, assume_yes=assume_yes)
 
     def act(step: Step, context: Context) -> None:
         made_of.bring(step.id, say=context.say, cancelled=context.cancelled)

@@ -16,6 +16,7 @@ from lab.errors import InputError
 from lab.host import builder, doctor, facts, prepare, tools
 from lab.host.doctor import Check, Fix
 from lab.plan.resolve import budget
+from lab.plan.step import Plan
 from lab.settings import Settings
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
@@ -47,9 +48,13 @@ def make_ready(workspace: Workspace, *, assume_yes: bool) -> None:
     _put_right(again, assume_yes=assume_yes)
 
 
-def make_builder_ready(*, assume_yes: bool) -> None:
-    """Have the host ready to make images, or raise :class:`lab.errors.HostError` with what to do."""
-    _put_right(builder.examine, assume_yes=assume_yes)
+def make_builder_ready(plan: Plan, *, is_built: bool, assume_yes: bool) -> None:
+    """Have the host ready to make the images that ``plan`` has still to bring, where they are built here.
+
+    Raises :class:`lab.errors.HostError` with what to do.
+    """
+    if is_built and any(step.kind == "image-part" for step in plan.pending):
+        _put_right(builder.examine, assume_yes=assume_yes)
 
 
 def _put_right(examine: Callable[[], Iterable[Check]], *, assume_yes: bool) -> None:

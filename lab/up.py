@@ -57,8 +57,7 @@ def up(settings: Settings, request: Request) -> Plan:
         maker = actions.Maker(workspace, made_of, made_of.placed, recreate=request.recreate, prove=plan.prove)
         maker.require_same()
         _require_consent(plan, made_of, assume_yes=request.yes)
-        if made_of.is_built and any(step.kind == "image-part" for step in plan.pending):
-            ready.make_builder_ready(assume_yes=request.yes)
+        ready.make_builder_ready(plan, is_built=made_of.is_built, assume_yes=request.yes)
         # What is refused above leaves nothing behind.
         workspace.folder.keep(workspace.topology.kept)
         # Made before the steps that need it run side by side.

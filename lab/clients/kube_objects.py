@@ -8,6 +8,9 @@ from typing import Any
 
 from lab.errors import ProvisionError, TemporaryError
 
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+"""The label that kubeadm puts on nodes of the control plane, and others after it."""
+
 
 class Unreachable(TemporaryError):
     """The API server does not answer (yet)."""

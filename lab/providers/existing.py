@@ -20,6 +20,7 @@ import yaml
 from lab.clients import docker
 from lab.clients.docker_objects import Container
 from lab.clients.kube import Kube
+from lab.clients.kube_objects import CONTROL_PLANE
 from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.document.position import did_you_mean, listed
 from lab.errors import HostError, InputError, LabError
@@ -30,8 +31,6 @@ from lab.topology.model import Cluster, Topology
 
 _MARK = "lab/existing"
 """Name of the extension in our copy of a context: its content is the nodes that there were then."""
-
-_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 
 _ANSWER_S = 5.0
 """What the API server has for each question: more, and every command would wait for one that is away."""
@@ -171,7 +170,7 @@ def _endpoint(kube: Kube) -> tuple[str, int]:
 def _named(item: Mapping[str, Any]) -> dict[str, str]:
     """What is remembered of a node."""
     addresses = {each["type"]: each["address"] for each in item["status"].get("addresses", ())}
-    role = "control-plane" if _CONTROL_PLANE in item["metadata"].get("labels", {}) else "worker"
+    role = "control-plane" if CONTROL_PLANE in item["metadata"].get("labels", {}) else "worker"
     return {"name": item["metadata"]["name"], "role": role, "address": addresses.get("InternalIP", "")}
 
 

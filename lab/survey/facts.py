@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_address, ip_network
 from typing import Any, Final
 
 from lab.clients.kube import Kube
+from lab.clients.kube_objects import CONTROL_PLANE
 from lab.mesh import joined
 from lab.settings import LABEL
 from lab.topology.model import Nodes
@@ -117,7 +119,7 @@ def _is_agent(item: Mapping[str, Any]) -> bool:
 
 
 def _is_control_plane(node: Mapping[str, Any]) -> bool:
-    return "node-role.kubernetes.io/control-plane" in node["metadata"].get("labels", {})
+    return CONTROL_PLANE in node["metadata"].get("labels", {})
 
 
 def _brings_network(item: Mapping[str, Any]) -> bool:
@@ -131,9 +133,9 @@ def _is_default(item: Mapping[str, Any]) -> bool:
 
 
 def _service_cidrs(kube: Kube) -> Iterator[str]:
-    status, _ = kube.ask("GET", "/apis/networking.k8s.io/v1/servicecidrs")
+    status, told = kube.ask("GET", "/apis/networking.k8s.io/v1/servicecidrs")
     if status == 200:
-        for item in kube.get("/apis/networking.k8s.io/v1/servicecidrs")["items"]:
+        for item in json.loads(told)["items"]:
             yield from item["spec"]["cidrs"]
 
 

@@ -7,8 +7,10 @@ from typing import cast
 
 import pytest
 
-from lab import bringing, ready
+from lab import bringing
 from lab.errors import HostError
+from lab.host import builder
+from lab.host.doctor import Check
 from lab.plan.step import Step
 from lab.supply import Supply
 from tests.unit.labs import settings, topology
@@ -36,13 +38,10 @@ def _bring(supply: _Supply) -> None:
 def test_a_machine_that_cannot_make_images_is_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*, assume_yes: bool) -> None:
-        assert not assume_yes
-        raise HostError("this host is not ready for the lab")
-
-    monkeypatch.setattr(ready, "make_builder_ready", refuse)
+    lacking = Check(id="tool/cc", ok=False, found="not installed", needed="to make images", remedy="Do.")
+    monkeypatch.setattr(builder, "examine", lambda: (lacking,))
     supply = _Supply(tmp_path)
-    with pytest.raises(HostError):
+    with pytest.raises(HostError, match="this host is not ready for the lab"):
         _bring(supply)
     assert supply.brought == []
     # What is pulled, or here already, needs nothing of this machine.
@@ -52,7 +51,7 @@ def test_a_machine_that_cannot_make_images_is_told_at_once(
 
 
 def test_one_that_can_brings_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ready, "make_builder_ready", lambda *, assume_yes: None)
+    monkeypatch.setattr(builder, "examine", lambda: ())
     supply = _Supply(tmp_path)
     _bring(supply)
     assert supply.brought == [PROGRAM.id]

@@ -14,7 +14,8 @@ from lab import actions, console, observe, ready, state, up
 from lab.catalog.place import Placed
 from lab.engine.run import Action, Context
 from lab.errors import HostError, InputError, ProvisionError
-from lab.host import facts
+from lab.host import builder, facts
+from lab.host.doctor import Check
 from lab.images.node import NodeImage
 from lab.plan.resolve import Seen, SeenCluster
 from lab.plan.step import Plan, Step
@@ -59,12 +60,16 @@ class World:
         self.failing = ""
         monkeypatch.setattr(facts, "snapshot", lambda _: HostSnapshot())
         monkeypatch.setattr(ready, "make_ready", lambda *_, **__: self.told.append("host"))
-        monkeypatch.setattr(ready, "make_builder_ready", lambda **_: self.told.append("builder"))
+        monkeypatch.setattr(builder, "examine", self._examine_builder)
         monkeypatch.setattr(up, "supply", lambda *_, **__: cast("Supply", self.supply))
         monkeypatch.setattr(observe, "observe", lambda *_, **__: self.seen)
         monkeypatch.setattr(actions.Maker, "require_same", lambda _: self.told.append("same"))
         monkeypatch.setattr(actions.Maker, "actions", lambda _: self.actions())
         monkeypatch.setattr(up, "evidence", lambda *_: "")
+
+    def _examine_builder(self) -> tuple[Check, ...]:
+        self.told.append("builder")
+        return ()
 
     def actions(self) -> dict[str, Action]:
         def act(step: Step, context: Context) -> None:
