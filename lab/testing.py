@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from lab import console
 from lab.clients import process
-from lab.errors import CheckFailed, InputError
+from lab.errors import CheckFailed, HostError, InputError
+from lab.host import browser
+from lab.host.prepare import make_ready
 from lab.settings import PROJECT
 
 TIERS = ("auto", "unit", "cold", "warm")
@@ -66,6 +69,7 @@ def run_tests(
     console.note(f"tests: {choice.why}")
     if choice.marks is not None and (project / _CLUSTERS).is_dir() and _agreed(assume_yes=assume_yes):
         stages.append(clusters_stage(choice.marks))
+    _have_browser(assume_yes=assume_yes)
     started = time.monotonic()
     for stage in stages:
         _run(stage, project=project)
@@ -117,6 +121,21 @@ def clusters_stage(marks: str) -> Stage:
     """The tests on real clusters that carry ``marks``, slowest ones named."""
     command = (sys.executable, "-m", "pytest", "-v", "--durations=10", *_colour(), "-m", marks, _CLUSTERS)
     return Stage(name="tests on real clusters", command=command, timeout_s=_CLUSTERS_TIMEOUT_S)
+
+
+def _have_browser(*, assume_yes: bool) -> None:
+    """Have the browser there that pages are looked at with; without one, those tests are skipped."""
+    if browser.find() is not None:
+        return
+    advice = "with --yes, root has it installed"
+    if assume_yes:
+        try:
+            make_ready(browser.examine, root=os.geteuid() == 0, assume_yes=True)
+        except HostError as error:
+            advice = error.remedy
+        else:
+            return
+    console.note(f"tests: nobody looks at the report's pages, for there is no Chromium: {advice}")
 
 
 def _run(stage: Stage, *, project: Path) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from lab import testing
-from lab.errors import CheckFailed, InputError
+from lab.errors import CheckFailed, HostError, InputError
+from lab.host import container_engine
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,7 @@ def stages(monkeypatch, tmp_path):
         ]
         monkeypatch.setattr(testing, "fast_stages", lambda project: made)
 
+    monkeypatch.setattr("lab.host.browser.find", lambda: Path("/usr/bin/chromium"))
     return put
 
 
@@ -101,6 +104,33 @@ def test_stages_run_in_order_and_are_heard(stages, tmp_path, capsys):
         "== stage 1",
     ]
     assert err.splitlines()[-1].startswith("all 2 stages passed in ")
+
+
+@pytest.mark.parametrize("installs", [True, False])
+def test_the_browser_is_installed_only_with_yes_and_else_missed_aloud(
+    stages, tmp_path, monkeypatch, capsys, installs
+):
+    stages("print('one')")
+    here: list[str] = []
+
+    def install(packages, *, on_line=None):
+        if not installs:
+            raise HostError("no package archive answers")
+        here.extend(packages)
+
+    monkeypatch.setattr("lab.host.browser.find", lambda: Path(here[0]) if here else None)
+    monkeypatch.setattr(container_engine, "install", install)
+    monkeypatch.setattr("lab.clients.process.find", lambda tool, path=None: Path("/usr/bin") / tool)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    testing.run_tests(tier="unit", project=tmp_path)
+    assert here == []
+    told = "tests: nobody looks at the report's pages, for there is no Chromium: "
+    assert told + "with --yes, root has it installed" in capsys.readouterr().err
+
+    testing.run_tests(tier="unit", project=tmp_path, assume_yes=True)
+    assert here == (["chromium-headless-shell"] if installs else [])
+    assert (told in capsys.readouterr().err) is not installs
 
 
 def test_the_first_failure_ends_it_with_1(stages, tmp_path, capsys):
