@@ -56,6 +56,8 @@ class Program:
     main: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
     instead: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of each module, by path, the text that a file of it is built with."""
+
     seconds: float
     disk_mib: int
 
@@ -80,7 +82,18 @@ def _program(name: str, entry: Mapping[str, Any]) -> Program:
     fields["keep"] = {kept: Kept(**where) for kept, where in fields.get("keep", {}).items()}
     fields["wheels"] = {machine: Wheel(**which) for machine, which in fields.get("wheels", {}).items()}
     fields["tags"] = tuple(fields.get("tags", ()))
+    fields["instead"] = {module: _texts(folder) for module, folder in fields.get("instead", {}).items()}
     return Program(name=name, **fields)
+
+
+def _texts(folder: str) -> dict[str, str]:
+    """The texts of the files below ``instead/FOLDER``, by their paths in it."""
+    top = resources.files("lab.images").joinpath("instead", folder)
+    with resources.as_file(top) as place:
+        return {
+            str(path.relative_to(place)): path.read_text(encoding="utf-8")
+            for path in sorted(place.rglob("*.go"))
+        }
 
 
 @cache

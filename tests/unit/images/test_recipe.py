@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,13 @@ def test_a_new_way_of_building_changes_every_key(monkeypatch: pytest.MonkeyPatch
 def test_linker_flags_hold_the_version() -> None:
     assert PLAIN.linker_flags() == "-s -w -X main.version=v1.2.3 -X main.bare=1.2.3"
     assert replace(PLAIN, ldflags="").linker_flags() == "-s -w"
+
+
+def test_every_folder_of_texts_is_one_programs_and_has_some() -> None:
+    top = Path(recipe.__file__).parent / "instead"
+    having = [program.name for program in programs().values() if program.instead]
+    assert sorted(having) == sorted(path.name for path in top.iterdir())
+    for program in programs().values():
+        for files in program.instead.values():
+            assert files
+            assert all(text.strip() and path.endswith(".go") for path, text in files.items())
