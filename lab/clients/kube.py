@@ -31,6 +31,40 @@ FIELD_MANAGER = "multicluster-lab"
 DEFAULT_TIMEOUT_S = 15.0
 
 
+class _Loaded:
+    """A client for a kubeconfig as it was when it was ``written``."""
+
+    def __init__(self, kubeconfig: Path, written: int) -> None:
+        self._kubeconfig = kubeconfig
+        self.written = written
+
+    @cached_property
+    def api(self) -> ApiClient:
+        from kubernetes import client, config
+
+        configuration = client.Configuration()
+        config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(self._kubeconfig), client_configuration=configuration
+        )
+        # Waiting is ours to do (lab.clients.wait); urllib3's own retries would multiply time-outs.
+        configuration.retries = False
+        return client.ApiClient(configuration)
+
+    @cached_property
+    def dynamic(self) -> DynamicClient:
+        from kubernetes.dynamic import DynamicClient
+
+        return DynamicClient(self.api)  # type: ignore[no-untyped-call]
+
+
+def _written(path: Path) -> int:
+    """When the file was last written, in nanoseconds; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 class Kube:
     """One cluster's API. Methods raise :class:`Unreachable` or :class:`Refused`; times are seconds.
 
@@ -48,24 +82,24 @@ class Kube:
         self.kubeconfig = kubeconfig
         self.timeout = timeout
         self.images = images or {}
+        self._loaded: _Loaded | None = None
 
-    @cached_property
+    @property
+    def _client(self) -> _Loaded:
+        """The client for the kubeconfig as it is: a cluster that was started may have another address."""
+        loaded, written = self._loaded, _written(self.kubeconfig)
+        if loaded is None or loaded.written != written:
+            # Threads that come here at once each load one, and the last is kept.
+            self._loaded = loaded = _Loaded(self.kubeconfig, written)
+        return loaded
+
+    @property
     def _api(self) -> ApiClient:
-        from kubernetes import client, config
+        return self._client.api
 
-        configuration = client.Configuration()
-        config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(self.kubeconfig), client_configuration=configuration
-        )
-        # Waiting is ours to do (lab.clients.wait); urllib3's own retries would multiply time-outs.
-        configuration.retries = False
-        return client.ApiClient(configuration)
-
-    @cached_property
+    @property
     def _dynamic(self) -> DynamicClient:
-        from kubernetes.dynamic import DynamicClient
-
-        return DynamicClient(self._api)  # type: ignore[no-untyped-call]
+        return self._client.dynamic
 
     def request(
         self,

@@ -7,6 +7,7 @@ commands in pods are shown on real clusters.
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -89,6 +90,18 @@ def kube(server: ApiServer, tmp_path: Path) -> Iterator[Kube]:
     made = Kube(kubeconfig(tmp_path, server.server_port))
     yield made
     made._api.rest_client.pool_manager.clear()
+
+
+def test_a_cluster_with_another_address_is_asked_there(server: ApiServer, tmp_path: Path) -> None:
+    nowhere = kubeconfig(tmp_path, 1)
+    moved = Kube(nowhere)
+    server.answers["/readyz"] = (200, "ok")
+    assert not moved.is_ready()
+    os.utime(kubeconfig(tmp_path, server.server_port), ns=(1, 1))
+    assert moved.is_ready()
+    client = moved._api
+    assert moved._api is client
+    client.rest_client.pool_manager.clear()
 
 
 def test_importing_and_making_one_is_cheap() -> None:
