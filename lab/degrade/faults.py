@@ -17,7 +17,7 @@ from lab.clients.kube import Kube
 from lab.degrade.left import Left
 from lab.document.position import did_you_mean, listed
 from lab.errors import HostError, InputError, LabError
-from lab.providers.base import Provider
+from lab.providers.base import NodeState, Provider
 from lab.state import LabFolder
 from lab.topology.model import Cluster, Topology
 from lab.workspace import Workspace, states
@@ -39,7 +39,6 @@ _BACK_S: Final = 90.0
 """How long an API server may take until it answers after its nodes were started."""
 
 _CHAIN: Final = "LAB-PARTITION"
-_NODE_INTERFACE: Final = "eth0"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Hand:
                 provider.halt(self._cluster(fault), fault.kind)
             case "partition":
                 for node in self._nodes(fault):
-                    _partition(provider, node)
+                    _partition(provider, node.name, node.address)
             case "component":
                 self._scale(fault, dict.fromkeys(fault.replicas or {}, 0))
         return fault
@@ -112,7 +111,7 @@ class Hand:
                 # A node that was stopped meanwhile comes back without these rules.
                 provider.start(self._cluster(fault))
                 for node in self._nodes(fault):
-                    _join(provider, node)
+                    _join(provider, node.name)
             case "component":
                 self._scale(fault, fault.replicas or {})
         self._folder.write(_OWED, "")
@@ -124,9 +123,9 @@ class Hand:
     def _cluster(self, fault: Fault) -> Cluster:
         return self.workspace.topology.cluster(fault.cluster)
 
-    def _nodes(self, fault: Fault) -> list[str]:
+    def _nodes(self, fault: Fault) -> list[NodeState]:
         state = states(self.workspace).get(fault.cluster)
-        return [node.name for node in state.nodes if node.running] if state else []
+        return [node for node in state.nodes if node.running] if state else []
 
     def _replicas(self, placed: Placed) -> dict[str, int]:
         """What the addon's workloads are scaled to now, by the path of their scale."""
@@ -152,18 +151,25 @@ class Hand:
 
 
 _CUT = f"""
-iptables -w 30 -t raw -N {_CHAIN} 2>/dev/null || iptables -w 30 -t raw -F {_CHAIN}
-iptables -w 30 -t raw -A {_CHAIN} -j DROP
-iptables -w 30 -t mangle -N {_CHAIN} 2>/dev/null || iptables -w 30 -t mangle -F {_CHAIN}
-iptables -w 30 -t mangle -A {_CHAIN} -j DROP
-iptables -w 30 -t raw -I PREROUTING -i {_NODE_INTERFACE} -j {_CHAIN}
-iptables -w 30 -t mangle -I POSTROUTING -o {_NODE_INTERFACE} -j {_CHAIN}
+set -- "$1" $(ip -o -4 address show to "$1")
+device=${{3:?no interface has the address $1}}
+for table in raw mangle; do
+    iptables -w 30 -t $table -N {_CHAIN} 2>/dev/null || iptables -w 30 -t $table -F {_CHAIN}
+done
+iptables -w 30 -t raw -A {_CHAIN} -i "$device" -p tcp --dport 22 -j RETURN
+iptables -w 30 -t raw -A {_CHAIN} -i "$device" -j DROP
+iptables -w 30 -t mangle -A {_CHAIN} -o "$device" -p tcp --sport 22 -j RETURN
+iptables -w 30 -t mangle -A {_CHAIN} -o "$device" -j DROP
+iptables -w 30 -t raw -I PREROUTING -j {_CHAIN}
+iptables -w 30 -t mangle -I POSTROUTING -j {_CHAIN}
 """
-"""Drops all that comes in before anything looks at it, and all that goes out, pods' packets too."""
+"""Drops all that comes in at the interface with the node's address ($1) before anything looks at it, and all
+that goes out there, pods' packets too. Left is SSH to the node: by it a provider may have to undo this, and
+nothing of a lab uses it."""
 
 _MEND = f"""
-while iptables -w 30 -t raw -D PREROUTING -i {_NODE_INTERFACE} -j {_CHAIN} 2>/dev/null; do :; done
-while iptables -w 30 -t mangle -D POSTROUTING -o {_NODE_INTERFACE} -j {_CHAIN} 2>/dev/null; do :; done
+while iptables -w 30 -t raw -D PREROUTING -j {_CHAIN} 2>/dev/null; do :; done
+while iptables -w 30 -t mangle -D POSTROUTING -j {_CHAIN} 2>/dev/null; do :; done
 for table in raw mangle; do
     iptables -w 30 -t $table -F {_CHAIN} 2>/dev/null && iptables -w 30 -t $table -X {_CHAIN}
 done
@@ -171,8 +177,8 @@ true
 """
 
 
-def _partition(provider: Provider, node: str) -> None:
-    provider.run_on(node, ("sh", "-euc", _MEND + _CUT))
+def _partition(provider: Provider, node: str, address: str) -> None:
+    provider.run_on(node, ("sh", "-euc", _MEND + _CUT, "partition", address))
 
 
 def _join(provider: Provider, node: str) -> None:

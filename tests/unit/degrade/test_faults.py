@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 
 from lab.addons import catalog
 from lab.catalog.place import Placed, place
+from lab.clients import process
 from lab.clients.kube_objects import Reference
+from lab.clients.process import CommandError
 from lab.degrade import faults, probers
 from lab.degrade.faults import Fault, Hand, owed
 from lab.degrade.left import Left
@@ -24,7 +27,9 @@ from tests.unit import labs
 from tests.unit.platform.cluster import FakeKube
 
 WORD = Reference("v1", "Secret", "shop", "word")
-NODE = NodeState(name="l-mgmt-control-plane", role="control-plane", running=True, address="", since="")
+NODE = NodeState(
+    name="l-mgmt-control-plane", role="control-plane", running=True, address="10.200.0.2", since=""
+)
 
 
 class Nodes:
@@ -32,6 +37,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.done: list[tuple[str, ...]] = []
+        self.ran: list[tuple[str, ...]] = []
         self.broken = False
         self.running = True
 
@@ -47,8 +53,9 @@ class Nodes:
         return {"mgmt": ClusterState((replace(NODE, running=self.running),))}
 
     def run_on(self, node: str, command: tuple[str, ...], **_: Any) -> str:
-        what = "cut" if "-j DROP" in command[-1] else "join"
+        what = "cut" if "-j DROP" in command[2] else "join"
         self.done.append((what, node))
+        self.ran.append(command)
         return ""
 
 
@@ -104,6 +111,49 @@ def test_a_partition_is_made_on_each_node_and_mended_there(workspace: Workspace,
     assert nodes.done == [("cut", NODE.name)]
     Hand(workspace).undo(fault)
     assert nodes.done[1:] == [("start", "mgmt"), ("join", NODE.name)]
+
+
+ON_A_NODE = """\
+#!/bin/sh
+echo "$(basename "$0") $*" >>"$DONE"
+case "$(basename "$0") $*" in
+"ip -o -4 address show to 10.200.0.2") echo "37: enp5s0    inet 10.200.0.2/32 scope global enp5s0" ;;
+*" -D "*) exit 1 ;;
+esac
+"""
+
+
+def on_a_node(command: tuple[str, ...], folder: Path) -> list[str]:
+    """Run what was to be run on a node, here; return what it asked of iptables."""
+    for name in ("ip", "iptables"):
+        (folder / name).write_text(ON_A_NODE)
+        (folder / name).chmod(0o755)
+    done = folder / "done"
+    process.run(command, env={"PATH": f"{folder}:{os.environ['PATH']}", "DONE": str(done)})
+    lines = done.read_text().splitlines()
+    return [line.removeprefix("iptables -w 30 -t ") for line in lines if line.startswith("iptables")]
+
+
+def test_a_partition_cuts_the_interface_with_the_nodes_address_and_leaves_ssh(
+    workspace: Workspace, nodes: Nodes, tmp_path: Path
+) -> None:
+    Hand(workspace).inject(Fault("partition", "mgmt", "r1"))
+    done = on_a_node(nodes.ran[0], tmp_path)
+    assert [line for line in done if " -A " in line or " -I " in line] == [
+        "raw -A LAB-PARTITION -i enp5s0 -p tcp --dport 22 -j RETURN",
+        "raw -A LAB-PARTITION -i enp5s0 -j DROP",
+        "mangle -A LAB-PARTITION -o enp5s0 -p tcp --sport 22 -j RETURN",
+        "mangle -A LAB-PARTITION -o enp5s0 -j DROP",
+        "raw -I PREROUTING -j LAB-PARTITION",
+        "mangle -I POSTROUTING -j LAB-PARTITION",
+    ]
+
+
+def test_an_interface_that_is_not_there_is_told(workspace: Workspace, nodes: Nodes, tmp_path: Path) -> None:
+    Hand(workspace).inject(Fault("partition", "mgmt", "r1"))
+    with pytest.raises(CommandError) as failed:
+        on_a_node((*nodes.ran[0][:-1], "10.200.0.99"), tmp_path)
+    assert "no interface has the address 10.200.0.99" in failed.value.details
 
 
 def test_a_component_is_scaled_away_and_back_to_what_it_was(
