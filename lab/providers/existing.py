@@ -7,8 +7,6 @@ lab, and forgetting it is removing the file.
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +20,9 @@ from lab.clients.docker_objects import Container
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import CONTROL_PLANE
 from lab.clients.process import DEFAULT_TIMEOUT_S
-from lab.document.position import did_you_mean, listed
-from lab.errors import HostError, InputError, LabError
-from lab.providers import containers
+from lab.errors import LabError
+from lab.host import contexts
+from lab.providers import containers, files
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import Settings
 from lab.topology.model import Cluster, Topology
@@ -68,11 +66,14 @@ class Existing:
 
         Raises :class:`InputError` where there is no such context, and what the API server raises.
         """
-        config = _taken(cluster.provider_options, name=f"{self.lab}-{cluster.name}")
-        _write(kubeconfig, config)
+        named = cluster.provider_options
+        config = contexts.taken(
+            named["context"], named.get("kubeconfig", ""), name=f"{self.lab}-{cluster.name}"
+        )
+        files.write(kubeconfig, config)
         nodes = [_named(item) for item in Kube(kubeconfig).get("/api/v1/nodes")["items"]]
         config["contexts"][0]["context"]["extensions"] = [{"name": _MARK, "extension": {"nodes": nodes}}]
-        _write(kubeconfig, config)
+        files.write(kubeconfig, config)
 
     def start(self, cluster: Cluster) -> None:
         """See :meth:`lab.providers.base.Provider.start`: nodes that are no containers start by themselves."""
@@ -197,75 +198,3 @@ def _with_a_door(nodes: list[NodeState]) -> list[NodeState]:
     if any(node.role == "control-plane" for node in nodes):
         return nodes
     return [NodeState(node.name, "control-plane", node.running, node.address, node.since) for node in nodes]
-
-
-def _taken(options: Mapping[str, Any], *, name: str) -> dict[str, Any]:
-    """A kubeconfig called ``name`` with the one context that ``options`` name, and all that it refers to."""
-    files = _files(options.get("kubeconfig", ""))
-    wanted = options["context"]
-    contexts = {key: entry for path in files for key, entry in _section(path, "contexts").items()}
-    if wanted not in contexts:
-        raise InputError(
-            f'there is no context "{wanted}" in {listed(files, joint="or")}',
-            remedy=did_you_mean(wanted, contexts) + f"There is {listed(sorted(contexts)) or 'none at all'}.",
-        )
-    config: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "current-context": name}
-    for section, inner in (("clusters", "cluster"), ("users", "user")):
-        refers_to = contexts[wanted][0]["context"].get(inner)
-        entries = [
-            (_section(path, section)[refers_to]) for path in files if refers_to in _section(path, section)
-        ]
-        if not entries:
-            raise InputError(
-                f'context "{wanted}" names the {inner} "{refers_to}", and there is none of that name',
-                remedy=f"Put it right in {listed(files, joint='or')}, or name another context.",
-            )
-        entry, folder = entries[0]
-        config[section] = [{"name": name, inner: _embedded(entry[inner], folder)}]
-    return {**config, "contexts": [{"name": name, "context": {"cluster": name, "user": name}}]}
-
-
-def _files(named: str) -> list[Path]:
-    """The kubeconfigs to look in: the one that is ``named``, or as kubectl does."""
-    names = [named] if named else os.environ.get("KUBECONFIG", "").split(os.pathsep)
-    return [Path(name).expanduser().absolute() for name in names if name] or [
-        Path("~/.kube/config").expanduser()
-    ]
-
-
-def _section(path: Path, section: str) -> dict[str, tuple[dict[str, Any], Path]]:
-    """The entries of a section by name, each with the folder that its file names are relative to."""
-    try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        return {entry["name"]: (entry, path.parent) for entry in read.get(section) or ()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} cannot be read as a kubeconfig",
-            details=type(error).__name__,
-            remedy="Put it right, or name another: existing: {kubeconfig: PATH}.",
-        ) from error
-
-
-def _embedded(entry: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """A cluster or user with the files that it names inside it: ours lies elsewhere."""
-    made = dict(entry)
-    for key in ("certificate-authority", "client-certificate", "client-key"):
-        if key in made:
-            path = folder / made.pop(key)
-            try:
-                made[f"{key}-data"] = base64.b64encode(path.read_bytes()).decode()
-            except OSError as error:
-                raise HostError(f"{path} cannot be read: {error.strerror}") from error
-    if "tokenFile" in made:
-        made["tokenFile"] = str(folder / made["tokenFile"])
-    return made
-
-
-def _write(path: Path, config: Mapping[str, Any]) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        yaml.safe_dump(config, file)
-    partial.rename(path)

@@ -21,7 +21,7 @@ from lab.clients import docker, process
 from lab.clients.docker_objects import Container
 from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.errors import HostError
-from lab.providers import containers, pod_security
+from lab.providers import containers, files, pod_security
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import LABEL, Settings
 from lab.topology.model import Cluster, Topology
@@ -139,7 +139,8 @@ class Kind:
             timeout=self.settings.timeouts.cluster_create,
             cancelled=cancelled,
         )
-        _rename_context(kubeconfig, name)
+        # kind calls everything in it kind-NAME.
+        files.write(kubeconfig, files.renamed(yaml.safe_load(kubeconfig.read_text()), name))
 
     def configuration(self, cluster: Cluster) -> dict[str, Any]:
         """kind's configuration of ``cluster`` (kind.x-k8s.io/v1alpha4)."""
@@ -269,15 +270,3 @@ class Kind:
             address=container.addresses.get(network_name(self.lab), ""),
             since=containers.since(container),
         )
-
-
-def _rename_context(kubeconfig: Path, name: str) -> None:
-    """Call context, cluster and user ``name``: kind calls them kind-NAME."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    for entry in (*config["clusters"], *config["users"], *config["contexts"]):
-        entry["name"] = name
-    for context in config["contexts"]:
-        context["context"].update(cluster=name, user=name)
-    config["current-context"] = name
-    kubeconfig.write_text(yaml.safe_dump(config))
-    kubeconfig.chmod(0o600)
