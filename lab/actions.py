@@ -20,6 +20,7 @@ from lab.engine.run import Action, Context
 from lab.errors import CheckFailed, InputError, ProvisionError
 from lab.host import sandbox
 from lab.images.carry import carry
+from lab.images.packed import packed
 from lab.installed import Installed
 from lab.mesh import check, cilium, dns, joined
 from lab.mesh.redial import redial
@@ -52,7 +53,7 @@ class Maker:
         """Every kind of step, and what does it."""
         return {
             "isolation": self.isolate,
-            "container-network": self.make_network,
+            "node-network": self.make_network,
             "image-part": self.bring,
             "tool": self.bring,
             "node-image": self.make_node_image,
@@ -74,7 +75,7 @@ class Maker:
             sandbox.isolate(provider.bridge, lab=self.workspace.lab)
 
     def make_network(self, step: Step, context: Context) -> None:
-        """Make what clusters share: the lab's own container network."""
+        """Make what clusters share: the lab's own container network, or addresses for their nodes."""
         for provider, topology in self.workspace.shared_out:
             provider.prepare(topology)
 
@@ -103,7 +104,8 @@ class Maker:
                 return
         self.supply.load_beside(cluster, say=context.say, cancelled=context.cancelled)
         context.say(f"{cluster.provider}: {step.summary}")
-        self._provider(cluster).create(cluster, kubeconfig=kubeconfig, cancelled=context.cancelled)
+        provider = self._provider(cluster, context)
+        provider.create(cluster, kubeconfig=kubeconfig, cancelled=context.cancelled)
         workspace.folder.write(f"made-{cluster.name}", observe.specification(cluster))
         self._wait_for_api(cluster, context)
 
@@ -250,14 +252,20 @@ class Maker:
                 f"./invoke up{self.workspace.arguments} --recreate",
             )
 
-    def _provider(self, cluster: Cluster) -> Provider:
+    def _provider(self, cluster: Cluster, context: Context) -> Provider:
         """The provider of ``cluster``, with what it makes clusters of."""
+        traits, image = cluster.traits, self.supply.node_image
         materials: dict[str, Any] = {}
-        if cluster.traits.tool:
-            materials["binary"] = self.supply.tool(cluster.traits.tool)
-        if self.supply.node_image is not None and cluster.traits.at_home:
-            materials["image"] = self.supply.node_image.tag
-            materials["cgroup_v1"] = docker.engine().cgroup_version == "1"
+        if traits.tool:
+            materials["binary"] = self.supply.tool(traits.tool)
+        if traits.preloaded and image is not None:
+            if traits.containers:
+                materials["image"] = image.tag
+                materials["cgroup_v1"] = docker.engine().cgroup_version == "1"
+            else:
+                materials["archive"] = packed(
+                    image.tag, self.workspace.settings, say=context.say, cancelled=context.cancelled
+                )
         return self.workspace.provider(cluster.name, **materials)
 
     def _cluster(self, step: Step) -> Cluster:

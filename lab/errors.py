@@ -54,6 +54,10 @@ class HostError(LabError):
     exit_code = 3
 
 
+class DaemonUnreachable(HostError):
+    """A daemon of this machine that runs nodes (the container engine, Multipass') does not answer."""
+
+
 class ProvisionError(LabError):
     """Making, changing or removing something failed half way; ``up`` again continues."""
 

@@ -1,14 +1,15 @@
-"""Looks at what there is of a lab: containers by their labels, then every cluster through its API."""
+"""Looks at what there is of a lab: its nodes as providers see them, then every cluster through its API."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
 
 from lab.catalog.place import Place, Placed
 from lab.clients import docker
-from lab.errors import LabError
+from lab.errors import DaemonUnreachable, LabError
 from lab.host import sandbox
 from lab.images import carry
 from lab.images.catalog import needed_for, pulled_names
@@ -40,24 +41,33 @@ def observe(
     """What was seen of the lab. Changes nothing; takes about a second for three running clusters.
 
     ``node_image`` is the one that new nodes would be made of, ``placed`` the addons that are wanted now,
-    ``staying`` where the topology has addons, asked for now or not: others leave. Without a container
-    engine, nothing is seen.
+    ``staying`` where the topology has addons, asked for now or not: others leave. Without what runs its
+    nodes (a container engine, Multipass), nothing is seen.
     """
+    contained = any(cluster.traits.at_home for cluster in workspace.topology.clusters)
     try:
-        network = bool(docker.networks(label=f"{LABEL}={workspace.lab}"))
-    except docker.EngineUnreachable:
+        network = contained and bool(docker.networks(label=f"{LABEL}={workspace.lab}"))
+        nodes = states(workspace)
+    except DaemonUnreachable:
         return Seen()
-    nodes = states(workspace)
     addons = Installed(workspace, placed, nodes)
     clusters = workspace.on_each(lambda name: _cluster(addons, workspace.topology.cluster(name), staying))
     return Seen(
         network=network,
         isolated=workspace.isolated and sandbox.available() and sandbox.isolation(workspace.lab),
-        node_image=node_image is not None and node_image.is_there(),
+        node_image=_is_made(node_image),
         verified=workspace.folder.read("verified") == generation(nodes),
         to_prove=frozenset(workspace.folder.read("to-prove").split()),
         clusters=clusters,
     )
+
+
+def _is_made(node_image: NodeImage | None) -> bool:
+    try:
+        return node_image is not None and node_image.is_there()
+    except DaemonUnreachable:
+        # Nodes that are no containers run without the engine.
+        return False
 
 
 def generation(nodes: Mapping[str, ClusterState]) -> str:
@@ -68,6 +78,7 @@ def generation(nodes: Mapping[str, ClusterState]) -> str:
 
 def specification(cluster: Cluster) -> str:
     """What cannot be changed in a cluster that exists, as it is written down when one is made."""
+    size = cluster.traits.size
     return json.dumps(
         {
             "kubernetes": cluster.kubernetes,
@@ -75,6 +86,7 @@ def specification(cluster: Cluster) -> str:
             "workers": cluster.nodes.workers,
             "pod_cidr": str(cluster.pod_cidr),
             "service_cidr": str(cluster.service_cidr),
+            **({"size": asdict(size)} if size else {}),
         }
     )
 
@@ -220,7 +232,7 @@ def missing_images(addons: Installed, cluster: str) -> dict[str, list[str]]:
     of = addons.workspace.topology.cluster(cluster)
     homes = [each for each in addons.on(cluster) if each.part == "home"]
     wanted = sorted({image for each in homes for image in each.addon.images})
-    if not of.traits.at_home:
+    if not of.traits.preloaded:
         # What nodes of ours are made of, these have not.
         wanted += [image.reference for image in needed_for(["mesh"])]
     if not wanted or not of.traits.shells:

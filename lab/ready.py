@@ -7,18 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 
 from lab import console
 from lab.addons import catalog
 from lab.catalog.place import place
-from lab.clients import docker
-from lab.errors import InputError
+from lab.errors import DaemonUnreachable, InputError
 from lab.host import builder, doctor, facts, prepare, tools
 from lab.host.doctor import Check, Fix
 from lab.plan.resolve import budget
 from lab.plan.step import Plan
 from lab.settings import Settings
-from lab.topology.model import Topology
 from lab.topology.read import read_topology
 from lab.topology.snapshot import HostSnapshot
 from lab.workspace import TOPOLOGIES, Workspace, open_workspace, states
@@ -34,16 +33,16 @@ def examine(settings: Settings, topology: str, *, name: str | None) -> tuple[Che
     except InputError as error:
         # Wrong by itself, or only on this host? The second is the doctor's to tell.
         free = read_topology(topology, folder=TOPOLOGIES, snapshot=HostSnapshot(), lab_name=name)
-        return _examine(settings, free, problems=error.details.splitlines() or [error.brief])
-    return _examine(settings, workspace.topology, problems=(), still_to_make=_still_to_make(workspace))
+        workspace = Workspace(settings, free, topology)
+        return _examine(workspace, problems=error.details.splitlines() or [error.brief])
+    return _examine(workspace, still_to_make=_still_to_make(workspace))
 
 
 def make_ready(workspace: Workspace, *, assume_yes: bool) -> None:
     """Have the host ready for the lab, or raise :class:`lab.errors.HostError` with what to do."""
-    settings = workspace.settings
 
     def again() -> Sequence[Check]:
-        return _examine(settings, workspace.topology, problems=(), still_to_make=_still_to_make(workspace))
+        return _examine(workspace, still_to_make=_still_to_make(workspace))
 
     _put_right(again, assume_yes=assume_yes)
 
@@ -68,22 +67,22 @@ def _put_right(examine: Callable[[], Iterable[Check]], *, assume_yes: bool) -> N
 
 
 def _examine(
-    settings: Settings,
-    topology: Topology,
-    *,
-    problems: Sequence[str],
-    still_to_make: Sequence[str] | None = None,
+    workspace: Workspace, *, problems: Sequence[str] = (), still_to_make: Sequence[str] | None = None
 ) -> tuple[Check, ...]:
+    settings, topology = workspace.settings, workspace.topology
     found = facts.observe(settings)
+    placed = place(topology, catalog(settings))
+    # Each provider's own checks see to what its nodes are given; all others share what the host has.
+    sharing = replace(topology, clusters=tuple(each for each in topology.clusters if not each.traits.size))
     ports = {
         port: f"API server of {cluster.name}"
         for cluster in topology.clusters
         if (port := cluster.provider_options.get("api_port"))
         and (still_to_make is None or cluster.name in still_to_make)
     }
-    return doctor.examine(
+    checks = doctor.examine(
         found,
-        budget=budget(topology, place(topology, catalog(settings)), still_to_make=still_to_make),
+        budget=budget(sharing, placed, still_to_make=still_to_make),
         tools=[tools.state(name, settings) for name in tools.tools()],
         address_problems=problems,
         ports=ports,
@@ -91,13 +90,18 @@ def _examine(
             replace(settings, isolated=settings.isolated or topology.network.egress == "deny"), found
         ),
     )
+    own = (
+        provider.checks(budget(part, placed, still_to_make=still_to_make))
+        for provider, part in workspace.shared_out
+    )
+    return (*checks, *chain.from_iterable(own))
 
 
 def _still_to_make(workspace: Workspace) -> list[str]:
     """The clusters that do not run yet: the others' memory is not free any more, and need not be."""
     try:
         seen = states(workspace)
-    except docker.EngineUnreachable:
+    except DaemonUnreachable:
         seen = {}
     return [
         cluster.name

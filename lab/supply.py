@@ -68,7 +68,7 @@ class Supply:
     def base(self) -> CatalogImage:
         """The base node image. Raises :class:`InputError` when the catalog has none of the version."""
         images = needed_for(["base"])
-        wanted = {cluster.kubernetes for cluster in self._at_home}
+        wanted = {cluster.kubernetes for cluster in self._preloaded}
         for image in images:
             version = image.reference.rpartition(":v")[2]
             if wanted <= {version, minor_of(version)}:
@@ -83,7 +83,7 @@ class Supply:
     def images(self) -> tuple[CatalogImage, ...]:
         """Everything that this lab needs, the base node image first."""
         of_addons = (catalog()[name] for each in self.placed for name in each.addon.images)
-        of_nodes = (self.base, *needed_for(["node"])) if self._at_home else ()
+        of_nodes = (self.base, *needed_for(["node"])) if self._preloaded else ()
         images = (*of_nodes, *needed_for(["mesh"]), *of_addons, *self._beside)
         return tuple({image.reference: image for image in images}.values())
 
@@ -94,9 +94,9 @@ class Supply:
         return needed_for(["load-balancer"]) if several else ()
 
     @property
-    def _at_home(self) -> list[Cluster]:
+    def _preloaded(self) -> list[Cluster]:
         """The clusters that are made of the node image."""
-        return [cluster for cluster in self.topology.clusters if cluster.traits.at_home]
+        return [cluster for cluster in self.topology.clusters if cluster.traits.preloaded]
 
     def load_beside(self, cluster: Cluster, *, say: Callable[[str], None], cancelled: Event) -> None:
         """Have what runs beside the nodes of ``cluster`` in the engine's store, so that nothing is pulled.
@@ -110,7 +110,7 @@ class Supply:
     @cached_property
     def node_image(self) -> NodeImage | None:
         """The node image with all of them preloaded; None where no cluster is made of it."""
-        if not self._at_home:
+        if not self._preloaded:
             return None
         preloaded = [image for image in self.images if image not in self._beside]
         archives = [self.source.archive(image) for image in preloaded if not self.source.carried(image)]

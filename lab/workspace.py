@@ -111,9 +111,10 @@ def open_workspace(
             remedy=f"Use provider: {' or '.join(PROVIDERS)}.",
         )
     if isolated or settings.isolated:
-        if theirs := [cluster.name for cluster in read.clusters if not cluster.traits.makes]:
+        if elsewhere := [cluster.name for cluster in read.clusters if not cluster.traits.at_home]:
             raise InputError(
-                f"{read.path.name}: {listed(theirs)} cannot be isolated: made by others",
+                f"{read.path.name}: {listed(elsewhere)} cannot be isolated: "
+                "their nodes stand in no container network of the lab's",
                 remedy="Leave out --isolated (LAB_ISOLATED).",
             )
         read = replace(read, network=replace(read.network, egress="deny"))

@@ -14,7 +14,7 @@ from threading import Event
 from typing import IO, Any, Final
 
 from lab.clients import process
-from lab.errors import HostError, LabError, ProvisionError
+from lab.errors import DaemonUnreachable, LabError, ProvisionError
 
 SHORT_S: Final = 60.0
 """Limit for whatever an idle engine answers at once: it must also pass while three nodes start."""
@@ -34,7 +34,7 @@ class Reason(StrEnum):
     FORBIDDEN = "forbidden"
 
 
-class EngineUnreachable(HostError):
+class EngineUnreachable(DaemonUnreachable):
     """There is no engine to talk to."""
 
     def __init__(self, reason: Reason, *, details: str = "") -> None:

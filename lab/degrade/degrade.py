@@ -135,7 +135,7 @@ def _experiment(
             "scaled": wanted.scaled,
         },
         versions=_versions(workspace, installed),
-        host=_host(),
+        host=_host(workspace),
         boot=boot_id(),
         cases=[case.as_json() for case in cases],
         skipped=[each.as_json() for each in skipped],
@@ -221,11 +221,12 @@ def _versions(workspace: Workspace, installed: Installed) -> dict[str, str]:
     }
 
 
-def _host() -> dict[str, Any]:
+def _host(workspace: Workspace) -> dict[str, Any]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    contained = any(cluster.traits.containers for cluster in workspace.topology.clusters)
     return {
         "system": f"{platform.system()} {platform.release()}",
         "cores": os.cpu_count() or 0,
         "memory_gib": round(memory / 2**30, 1),
-        "container engine": docker.engine().version,
+        **({"container engine": docker.engine().version} if contained else {}),
     }

@@ -18,7 +18,10 @@ WORKER_MIB = 500
 """Memory of a worker node with Cilium."""
 
 NODE_DISK_MIB = 700
-"""What one node writes of its own: etcd, logs, its copy of /var. What nodes share is counted once."""
+"""What one node writes of its own: etcd, logs, its copy of /var. What containers share is counted once."""
+
+SYSTEM_DISK_MIB = 3584
+"""A virtual machine's own system: the size of Ubuntu's cloud image, unpacked."""
 
 SHARED_DISK_MIB = 2600
 """The node image with everything preloaded, and the archives that it is made of."""
@@ -28,7 +31,7 @@ ADDON_IMAGE_MIB = 300
 
 _ESTIMATES_S = {
     "isolation": 1.0,
-    "container-network": 1.0,
+    "node-network": 1.0,
     "create": 35.0,
     "dns": 1.0,
     "cilium": 8.0,
@@ -121,13 +124,13 @@ def resolve(
     # Not all that is brought goes into the node image: some runs beside the nodes.
     brought = [step.id for step in bring if not step.done]
     for cluster in topology.clusters:
-        at_home = ["lab/network", "images/node"] if cluster.traits.at_home else []
+        made_of = ["lab/network", "images/node"] if cluster.traits.preloaded else []
         tools = [f"tools/{cluster.traits.tool}"] if cluster.traits.tool else []
         steps += _of_cluster(
             topology,
             cluster,
             seen.cluster(cluster.name),
-            brought=tuple(dict.fromkeys([*at_home, *tools, *brought])),
+            brought=tuple(dict.fromkeys([*made_of, *tools, *brought])),
             creates=creates,
         )
     steps += addon_steps(
@@ -136,7 +139,7 @@ def resolve(
         standing=[
             each.name
             for each in topology.clusters
-            if each.traits.at_home and _is_there(seen.cluster(each.name))
+            if each.traits.preloaded and _is_there(seen.cluster(each.name))
         ],
         brought=[step.id for step in bring if step.kind == "image-part" and not step.done],
         meshed=topology.mesh.kind == "cilium",
@@ -190,17 +193,32 @@ def budget(
         if each.traits.makes and (still_to_make is None or each.name in set(still_to_make))
     ]
     nodes = sum(cluster.nodes.total for cluster in clusters)
-    control_planes = sum(cluster.nodes.control_plane for cluster in clusters)
-    memory = control_planes * CONTROL_PLANE_MIB + (nodes - control_planes) * WORKER_MIB
     names = {cluster.name for cluster in clusters}
     images = {image for each in placed if each.cluster in names for image in each.addon.images}
-    memory += sum(each.addon.memory_mib for each in placed if each.part == "home" and each.cluster in names)
+    shared = SHARED_DISK_MIB + len(images) * ADDON_IMAGE_MIB if nodes else 0
     return Budget(
-        memory_mib=memory,
-        disk_mib=nodes * NODE_DISK_MIB + (SHARED_DISK_MIB + len(images) * ADDON_IMAGE_MIB if nodes else 0),
+        memory_mib=sum(_memory(cluster, placed) for cluster in clusters),
+        disk_mib=shared + sum(cluster.nodes.total * _node_disk(cluster, shared) for cluster in clusters),
         # Idle control planes take about a tenth of a core each; what counts is that bringing them up ends.
         cpus=max(2.0, round(0.15 * nodes, 1)) if nodes else 0.0,
     )
+
+
+def _memory(cluster: Cluster, placed: Sequence[Placed]) -> int:
+    """MiB that a cluster takes with its addons, or is given with whatever runs there."""
+    nodes, size = cluster.nodes, cluster.traits.size
+    if size is not None:
+        return nodes.total * size.memory_mib
+    addons = sum(
+        each.addon.memory_mib for each in placed if each.part == "home" and each.cluster == cluster.name
+    )
+    return nodes.control_plane * CONTROL_PLANE_MIB + nodes.workers * WORKER_MIB + addons
+
+
+def _node_disk(cluster: Cluster, shared: int) -> int:
+    """MiB that each node of ``cluster`` takes; a machine has a copy of its own of what others share."""
+    size = cluster.traits.size
+    return NODE_DISK_MIB if size is None else min(size.disk_mib, SYSTEM_DISK_MIB + NODE_DISK_MIB + shared)
 
 
 def _is_there(seen: SeenCluster) -> bool:
@@ -219,8 +237,9 @@ def _stands(seen: SeenCluster, name: str, placed: Sequence[Placed]) -> bool:
 
 
 def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[Step]:
-    at_home = [cluster.name for cluster in topology.clusters if cluster.traits.at_home]
-    standing = all(_is_there(seen.cluster(name)) for name in at_home)
+    made = [cluster for cluster in topology.clusters if cluster.traits.preloaded]
+    contained = any(cluster.traits.at_home for cluster in made)
+    standing = {cluster.name: _is_there(seen.cluster(cluster.name)) for cluster in made}
     if topology.network.egress == "deny":
         # Before the first container of the lab, so that it never sent a packet anywhere.
         yield Step(
@@ -230,25 +249,26 @@ def _shared(topology: Topology, seen: Seen, bring: Sequence[Step]) -> Iterable[S
             done=seen.isolated,
             estimate_s=_ESTIMATES_S["isolation"],
         )
-    if at_home:
+    if made:
         yield Step(
             "lab/network",
-            "container-network",
-            summary=f"container network {topology.network.node_cidr}",
+            "node-network",
+            summary=f"{'container network' if contained else 'addresses for nodes in'} "
+            f"{topology.network.node_cidr}",
             needs=("lab/isolation",) if topology.network.egress == "deny" else (),
-            done=seen.network,
-            estimate_s=_ESTIMATES_S["container-network"],
+            # What nodes are given that are no containers is seen by the nodes alone.
+            done=all(seen.network if each.traits.at_home else standing[each.name] for each in made),
+            estimate_s=_ESTIMATES_S["node-network"],
         )
-    ready = seen.node_image or standing
     yield from bring
-    if not at_home:
+    if not made:
         return
     yield Step(
         "images/node",
         "node-image",
         summary="node image with everything preloaded",
         needs=tuple(step.id for step in bring if step.kind == "image-part"),
-        done=ready,
+        done=seen.node_image or all(standing.values()),
         estimate_s=25.0,
     )
 
@@ -286,7 +306,7 @@ def _of_cluster(
             estimate_s=_ESTIMATES_S["dns"],
         )
     # Nodes of the node image hold what the mesh needs, and where nothing can be run nothing is brought.
-    carried = traits.shells and not traits.at_home
+    carried = traits.shells and not traits.preloaded
     if carried:
         yield carry(name, "bring images into its nodes", needs=(f"{name}/create",), done=seen.addons.carried)
     yield Step(

@@ -1,4 +1,4 @@
-"""What a provider must be able to do: ten methods, in the vocabulary of nodes.
+"""What a provider must be able to do: eleven methods, in the vocabulary of nodes.
 
 What else they differ in is data: :class:`lab.topology.traits.Traits`, and a cluster's :class:`ClusterState`.
 """
@@ -11,6 +11,8 @@ from threading import Event
 from typing import IO, Literal, Protocol
 
 from lab.clients.process import DEFAULT_TIMEOUT_S
+from lab.host.doctor import Check
+from lab.plan.step import Budget
 from lab.topology.model import Cluster, Topology
 
 
@@ -80,6 +82,13 @@ class Provider(Protocol):
         """The host's interface that packets of the nodes come from; empty where they cannot be kept here."""
         ...
 
+    def checks(self, needed: Budget) -> tuple[Check, ...]:
+        """What the doctor finds of what makes these clusters; a lab is made only where all of it is well.
+
+        ``needed`` is what those of the lab that are still to be made take of the machine.
+        """
+        ...
+
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """What there is of the lab's clusters, by name; clusters of which there is nothing are left out.
 
@@ -88,7 +97,7 @@ class Provider(Protocol):
         ...
 
     def prepare(self, topology: Topology) -> None:
-        """Make what all clusters of the lab share (a network). Does nothing the second time."""
+        """Make what all clusters of the lab share (a network, addresses). Does nothing the second time."""
         ...
 
     def create(self, cluster: Cluster, *, kubeconfig: Path, cancelled: Event | None) -> None:
@@ -99,7 +108,10 @@ class Provider(Protocol):
         ...
 
     def start(self, cluster: Cluster) -> None:
-        """Start the nodes that are stopped or frozen, keeping their addresses."""
+        """Start the nodes that are stopped or frozen, keeping their addresses.
+
+        Where the API server is reached at another address now, the kubeconfig of :meth:`create` gets it.
+        """
         ...
 
     def halt(self, cluster: Cluster, how: Literal["kill", "stop", "pause"]) -> None:

@@ -22,6 +22,8 @@ from lab.clients.kube_objects import CONTROL_PLANE
 from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.errors import LabError
 from lab.host import contexts
+from lab.host.doctor import Check
+from lab.plan.step import Budget
 from lab.providers import containers, files
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import Settings
@@ -45,6 +47,10 @@ class Existing:
     def bridge(self) -> str:
         """See :attr:`lab.providers.base.Provider.bridge`: none, so that such a lab cannot be isolated."""
         return ""
+
+    def checks(self, needed: Budget) -> tuple[Check, ...]:
+        """See :meth:`lab.providers.base.Provider.checks`: none, nothing is made."""
+        return ()
 
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """See :meth:`lab.providers.base.Provider.observe`: those that the lab has been brought to.

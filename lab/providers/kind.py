@@ -21,6 +21,8 @@ from lab.clients import docker, process
 from lab.clients.docker_objects import Container
 from lab.clients.process import DEFAULT_TIMEOUT_S
 from lab.errors import HostError
+from lab.host.doctor import Check
+from lab.plan.step import Budget
 from lab.providers import containers, files, pod_security
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import LABEL, Settings
@@ -71,6 +73,10 @@ class Kind:
     def bridge(self) -> str:
         """See :attr:`lab.providers.base.Provider.bridge`."""
         return bridge_name(self.lab)
+
+    def checks(self, needed: Budget) -> tuple[Check, ...]:
+        """See :meth:`lab.providers.base.Provider.checks`: none, the doctor knows what containers need."""
+        return ()
 
     def observe(self, topology: Topology) -> dict[str, ClusterState]:
         """See :meth:`lab.providers.base.Provider.observe`."""

@@ -3,11 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 FAULTS: Final = frozenset({"kill", "stop", "pause", "partition", "component"})
 """Everything that an experiment can do to a cluster."""
+
+_MIB: Final[Mapping[str, float]] = {"K": 1 / 1024, "M": 1, "G": 1024}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What each node of a cluster is given of this machine, written as in a topology: ``10G``, ``512M``."""
+
+    memory: str
+    disk: str
+    cpus: int
+
+    @property
+    def memory_mib(self) -> int:
+        """Its memory, in MiB."""
+        return int(mib(self.memory))
+
+    @property
+    def disk_mib(self) -> int:
+        """The most that its disk takes, in MiB."""
+        return int(mib(self.disk))
+
+
+USUAL: Final = Size(memory="4G", disk="20G", cpus=2)
+"""What a virtual machine is given where the topology says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +52,20 @@ class Traits:
     tool: str = ""
     """The program that makes them, if it is one that the lab brings."""
 
+    size: Size | None = None
+    """What each of their nodes is given, where that is fixed; other nodes share what there is."""
+
     faults: frozenset[str] = FAULTS
     """What experiments may do to them."""
 
     @property
+    def preloaded(self) -> bool:
+        """Whether new nodes are made of the lab's node image, and so hold every image from the start."""
+        return self.makes
+
+    @property
     def at_home(self) -> bool:
-        """Whether new nodes are made of the lab's node image, in the lab's own container network."""
+        """Whether new nodes stand in the lab's own container network, where a lab can be isolated."""
         return self.makes and self.containers
 
     @property
@@ -43,7 +76,7 @@ class Traits:
 
 TRAITS: Final[Mapping[str, Traits]] = {
     "kind": Traits(makes=True, containers=True, balances=True, tool="kind"),
-    "multipass": Traits(makes=True, containers=False),
+    "multipass": Traits(makes=True, containers=False, size=USUAL),
     "existing": Traits(makes=False, containers=False, faults=frozenset({"component"})),
 }
 """Every provider that a topology may name."""
@@ -52,8 +85,16 @@ TRAITS: Final[Mapping[str, Traits]] = {
 def traits_of(provider: str, options: Mapping[str, Any]) -> Traits:
     """Return the traits of a cluster of ``provider``, whose settings (``options``) may allow more."""
     traits = TRAITS[provider]
+    if traits.size is not None:
+        given = {each.name: options[each.name] for each in fields(Size) if each.name in options}
+        traits = replace(traits, size=replace(traits.size, **given))
     if options.get("nodes") == "docker":
         traits = replace(traits, containers=True)
     if options.get("faults") == "all":
         traits = replace(traits, faults=FAULTS)
     return traits
+
+
+def mib(size: str) -> float:
+    """Return the MiB of a size such as ``1.5G``."""
+    return float(size[:-1]) * _MIB[size[-1]]

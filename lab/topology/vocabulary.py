@@ -23,7 +23,7 @@ from lab.document.shapes import (
     Table,
     Text,
 )
-from lab.topology.traits import TRAITS
+from lab.topology.traits import TRAITS, USUAL
 
 VERSION: Final = "lab/v1"
 
@@ -122,9 +122,9 @@ _provider_blocks = (
         Block(
             "multipass's settings",
             (
-                Field("memory", _size, "Memory of each virtual machine.", examples=("4G",)),
-                Field("cpus", Integer(1, 256), "Virtual CPUs of each virtual machine."),
-                Field("disk", _size, "Disk of each virtual machine.", examples=("20G",)),
+                Field("memory", _size, "Memory of each virtual machine.", default=USUAL.memory),
+                Field("cpus", Integer(1, 256), "Virtual CPUs of each virtual machine.", default=USUAL.cpus),
+                Field("disk", _size, "Disk of each virtual machine.", default=USUAL.disk),
             ),
         ),
         "Settings of the multipass provider.",

@@ -217,7 +217,7 @@ def test_isolation_is_that_of_the_labs_own_bridge(world: World, monkeypatch: pyt
     isolated: list[tuple[str, str]] = []
     monkeypatch.setattr(sandbox, "isolate", lambda bridge, *, lab: isolated.append((bridge, lab)))
     world.maker.isolate(step("lab/isolation", "isolation"), context())
-    world.maker.make_network(step("lab/network", "container-network"), context())
+    world.maker.make_network(step("lab/network", "node-network"), context())
     assert isolated == [(bridge_name("pair"), "pair")]
     assert world.done == ["network"]
 

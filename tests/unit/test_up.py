@@ -77,7 +77,7 @@ class World:
                 raise ProvisionError("it broke", remedy="Mend it.")
             self.told.append(step.id)
 
-        kinds = "isolation container-network image-part tool node-image create dns cilium network mesh verify"
+        kinds = "isolation node-network image-part tool node-image create dns cilium network mesh verify"
         return dict.fromkeys(kinds.split(), act)
 
     def up(self, **request: Any) -> Plan:

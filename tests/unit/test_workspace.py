@@ -183,5 +183,8 @@ def test_nodes_that_pull_for_themselves_know_images_by_digest(tmp_path: Path) ->
 def test_what_others_made_cannot_be_isolated(tmp_path: Path) -> None:
     with pytest.raises(InputError) as refused:
         open_workspace(settings(tmp_path), "existing-pair", name=None, isolated=True)
-    assert refused.value.brief == ("existing-pair.yaml: east and west cannot be isolated: made by others")
+    assert refused.value.brief == (
+        "existing-pair.yaml: east and west cannot be isolated: "
+        "their nodes stand in no container network of the lab's"
+    )
     assert refused.value.remedy == "Leave out --isolated (LAB_ISOLATED)."

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.topology.traits import FAULTS, TRAITS, traits_of
+from lab.topology.traits import FAULTS, TRAITS, USUAL, Size, traits_of
 
 LAB = Path(__file__).parents[3] / "lab"
 
@@ -16,12 +16,22 @@ MAY_NAME = ("providers", "topology/traits.py", "topology/vocabulary.py", "topolo
 
 
 @pytest.mark.parametrize(
-    ("provider", "at_home", "shells"),
-    [("kind", True, True), ("multipass", False, True), ("existing", False, False)],
+    ("provider", "at_home", "preloaded", "shells"),
+    [("kind", True, True, True), ("multipass", False, True, True), ("existing", False, False, False)],
 )
-def test_what_follows_from_who_makes_the_nodes(provider: str, at_home: bool, shells: bool) -> None:
+def test_what_follows_from_who_makes_the_nodes(
+    provider: str, at_home: bool, preloaded: bool, shells: bool
+) -> None:
     traits = TRAITS[provider]
-    assert (traits.at_home, traits.shells) == (at_home, shells)
+    assert (traits.at_home, traits.preloaded, traits.shells) == (at_home, preloaded, shells)
+
+
+def test_what_machines_are_given() -> None:
+    assert traits_of("kind", {}).size is None
+    assert traits_of("multipass", {}).size == USUAL
+    given = traits_of("multipass", {"memory": "1.5G", "disk": "512M"}).size
+    assert given == Size(memory="1.5G", disk="512M", cpus=USUAL.cpus)
+    assert (given.memory_mib, given.disk_mib) == (1536, 512)
 
 
 def test_a_topology_may_allow_more() -> None:
