@@ -119,8 +119,8 @@ def observe(settings: Settings) -> Facts:
         snap=_is_snap(),
         shim_configured=container_engine.shim_configured(),
         cpus=engine.engine.cpus if engine.engine else os.cpu_count() or 1,
-        memory_bytes=engine.engine.memory_bytes if engine.engine else _memory("MemTotal") or 0,
-        memory_available_bytes=_memory("MemAvailable") if here else None,
+        memory_bytes=engine.engine.memory_bytes if engine.engine else memory("MemTotal") or 0,
+        memory_available_bytes=memory("MemAvailable") if here else None,
         engine_disk=disk(root_dir) if here else None,
         cache_disk=disk(settings.cache),
         inotify_instances=_number(Path("/proc/sys/fs/inotify/max_user_instances")) if here else None,
@@ -239,7 +239,7 @@ def _daemon_config() -> Mapping[str, Any]:
     return {}
 
 
-def _memory(key: str) -> int | None:
+def memory(key: str) -> int | None:
     """A line of /proc/meminfo in bytes; on macOS the machine's memory, whatever the key."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/meminfo").read_text().splitlines():
