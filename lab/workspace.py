@@ -99,17 +99,11 @@ def open_workspace(
     """The lab that ``topology`` (a name or a path) describes, called ``name`` if that is given.
 
     Addresses given earlier are kept; others are allocated on the host as it is. Raises
-    :class:`InputError` for a topology that cannot be, or that needs what this version has not.
+    :class:`InputError` for a topology that cannot be.
     """
     declared = _read(settings, topology, name=name, snapshot=HostSnapshot())
     # Read twice: only the first reading tells which lab's kept addresses to take into account.
     read = _read(settings, topology, name=name, snapshot=facts.snapshot(settings), lab=declared.name)
-    missing = sorted({cluster.provider for cluster in read.clusters} - PROVIDERS.keys())
-    if missing:
-        raise InputError(
-            f"{read.path.name}: this version has no provider {' or '.join(missing)}",
-            remedy=f"Use provider: {' or '.join(PROVIDERS)}.",
-        )
     if isolated or settings.isolated:
         if elsewhere := [cluster.name for cluster in read.clusters if not cluster.traits.at_home]:
             raise InputError(

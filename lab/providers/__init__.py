@@ -7,6 +7,11 @@ from collections.abc import Callable, Mapping
 from lab.providers.base import Provider
 from lab.providers.existing import Existing
 from lab.providers.kind import Kind
+from lab.providers.multipass import Multipass
 
-PROVIDERS: Mapping[str, Callable[..., Provider]] = {"kind": Kind, "existing": Existing}
-"""Every provider that this version can start; a topology may name others, and is then told so."""
+PROVIDERS: Mapping[str, Callable[..., Provider]] = {
+    "kind": Kind,
+    "multipass": Multipass,
+    "existing": Existing,
+}
+"""Every provider that a topology may name."""

@@ -47,13 +47,13 @@ def check(
         _cluster_names,
         _addon_places,
         _addon_repeats,
-        check_providers,
         check_sizes,
     )
     problems = [problem for rule in rules for problem in rule(declaration)]
     problems += _ids(declaration, allocated or kept)
     problems += _mesh_ports(declaration, allocated or kept)
     problems += _host_names(declaration, lab)
+    problems += check_providers(declaration, lab)
     problems += _kept(declaration, kept)
     problems += check_networks(declaration, facts=facts, kept=kept, allocated=allocated)
     return problems

@@ -8,6 +8,7 @@ from typing import Final
 
 from lab.document.position import Path, Problem, listed
 from lab.topology.declare import Declaration, DeclaredCluster
+from lab.topology.traits import mib
 from lab.topology.versions import minor_of
 from lab.topology.vocabulary import PROVIDERS
 
@@ -16,13 +17,17 @@ from lab.topology.vocabulary import PROVIDERS
 CONTROL_PLANE_CPUS: Final = 2
 CONTROL_PLANE_MB: Final = 1700
 
-_BYTES: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 _IMAGE_VERSION: Final = re.compile(r":v?([0-9]+\.[0-9]+(?:\.[0-9]+)?)(?:$|[^0-9.])")
 
 
-def check_providers(declaration: Declaration) -> Iterator[Problem]:
-    """Yield what is wrong with provider blocks: foreign, missing, contradictory, or too small."""
+def check_providers(declaration: Declaration, lab: str) -> Iterator[Problem]:
+    """Yield what is wrong with provider blocks (foreign, missing, contradictory, too small), and with mixing.
+
+    ``lab`` is the lab's name, with which nodes' names begin.
+    """
     yield from _foreign_blocks(declaration)
+    yield from _apart(declaration)
+    yield from _machine_names(declaration, lab)
     for cluster in declaration.clusters:
         if cluster.provider:
             yield from _RULES[cluster.provider](declaration, cluster)
@@ -78,15 +83,15 @@ def _multipass(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[P
         message = f"{cpus} is fewer than the {CONTROL_PLANE_CPUS} CPUs that kubeadm wants for a control plane"
         yield Problem(position, path, message, f"Write {CONTROL_PLANE_CPUS} or more.")
     memory = cluster.options.get("memory")
-    if memory is not None and _size(memory) < CONTROL_PLANE_MB * 1000**2:
+    if memory is not None and mib(memory) * 1024**2 < CONTROL_PLANE_MB * 1000**2:
         position, path = declaration.source(cluster, "multipass", "memory")
         message = f"{memory} is less than the {CONTROL_PLANE_MB} MB that kubeadm wants for a control plane"
         yield Problem(position, path, message, "Write 2G or more.")
-
-
-def _size(text: str) -> float:
-    """Return the bytes of a size such as ``1.5G``; multipass' units are powers of 1024."""
-    return float(text[:-1]) * _BYTES[text[-1]]
+    if declaration.egress == "deny":
+        place, path = declaration.document.key_at(cluster.path), cluster.path
+        # They share Multipass' network with those of others, and have sent something before the lab is there.
+        message = f"{cluster.name} is a virtual machine, and what it sends cannot be kept on this machine"
+        yield Problem(place, path, message, "Say network: {egress: allow}, or provider: kind.")
 
 
 def _existing(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[Problem]:
@@ -126,6 +131,28 @@ _RULES: Final[Mapping[str, Callable[[Declaration, DeclaredCluster], Iterator[Pro
     "multipass": _multipass,
     "existing": _existing,
 }
+
+
+def _apart(declaration: Declaration) -> Iterator[Problem]:
+    """Nodes of all clusters of a mesh must reach one another; machines only know ways to one another."""
+    made = [cluster for cluster in declaration.clusters if cluster.provider]
+    machines = [cluster for cluster in made if cluster.provider == "multipass"]
+    others = [cluster for cluster in made if cluster not in machines]
+    if declaration.mesh.kind != "none" and machines and others:
+        first, other = machines[0], others[0]
+        position, path = declaration.source(first, "provider")
+        message = f"nodes of {first.name} are virtual machines, and those of {other.name} do not reach them"
+        remedy = "Have multipass make all of the clusters or none, or say mesh: {kind: none}."
+        yield Problem(position, path, message, remedy, declaration.document.key_at(other.path))
+
+
+def _machine_names(declaration: Declaration, lab: str) -> Iterator[Problem]:
+    """Multipass' names begin with a letter: its documentation, reference/instance-name-format."""
+    machines = [each for each in declaration.clusters if each.provider == "multipass"]
+    if machines and not lab[:1].isalpha():
+        position, path = declaration.source(machines[0], "provider")
+        message = f'names of virtual machines would begin with the lab\'s, "{lab}", and must with a letter'
+        yield Problem(position, path, message, "Give the lab another name (name, or --name NAME).")
 
 
 def _shared(declaration: Declaration, provider: str, key: str, remedy: str) -> Iterator[Problem]:

@@ -38,12 +38,14 @@ def table(topology: Topology) -> str:
 
 def test_all_are_here() -> None:
     assert NAMES == [
+        "article",
         "existing-pair",
         "flat-mesh",
         "hub-spoke",
         "hub-spoke-ha",
         "hub-spoke-small",
         "pair",
+        "pair-multipass",
         "scale-255",
     ]
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(NAMES)

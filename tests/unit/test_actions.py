@@ -26,6 +26,7 @@ from lab.plan.step import Step
 from lab.providers.base import ClusterState
 from lab.providers.existing import Existing
 from lab.providers.kind import Kind, bridge_name
+from lab.providers.multipass import Multipass
 from lab.result import CheckResult
 from lab.supply import Supply
 from lab.topology.model import Cluster
@@ -220,6 +221,27 @@ def test_isolation_is_that_of_the_labs_own_bridge(world: World, monkeypatch: pyt
     world.maker.make_network(step("lab/network", "node-network"), context())
     assert isolated == [(bridge_name("pair"), "pair")]
     assert world.done == ["network"]
+
+
+def test_machines_are_filled_from_the_packed_node_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(workspace(tmp_path, "pair-multipass"), monkeypatch)
+    monkeypatch.setattr(docker, "engine", lambda: pytest.fail("its nodes are no containers"))
+    monkeypatch.setattr(actions, "packed", lambda image, *_, **__: Path("/packed") / image)
+    made: list[Path] = []
+
+    def create(provider: Multipass, cluster: Cluster, **_: object) -> None:
+        made.append(provider.archive)
+
+    monkeypatch.setattr(Multipass, "create", create)
+    world.maker.create(CREATE, context())
+    assert made == [Path("/packed/lab.local/node:1")]
+    assert json.loads(world.lab.folder.read("made-east"))["size"] == {
+        "memory": "3G",
+        "disk": "20G",
+        "cpus": 2,
+    }
 
 
 def test_cilium_gets_the_values_of_this_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from lab.clients import docker, docker_images
 from lab.clients.docker_cli import EngineUnreachable, Reason
 from lab.clients.kube import Kube
 from lab.clients.kube_objects import Node, Unreachable, Workload
+from lab.errors import DaemonUnreachable
 from lab.host import sandbox
 from lab.images.node import NodeImage
 from lab.installed import Installed
@@ -111,6 +112,28 @@ def test_a_lab_that_is_up(lab: Workspace, api: Api) -> None:
     seen = observe(lab, node_image=None)
     assert seen.clusters == {"east": WHOLE, "west": WHOLE}
     assert (seen.network, seen.isolated, seen.node_image, seen.verified) == (True, False, False, True)
+
+
+def test_the_engine_is_not_asked_of_nodes_that_are_no_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise EngineUnreachable(Reason.STOPPED)
+
+    monkeypatch.setattr(docker, "networks", lambda **_: pytest.fail("no network of the lab's is there"))
+    monkeypatch.setattr(docker_images, "image", gone)
+    have(monkeypatch, {"east": state("east", "10.200.0.2")})
+    image = NodeImage(base="node:1", archives=[], shim=False)
+    seen = observe(workspace(tmp_path, "pair-multipass"), node_image=image)
+    assert (seen.network, seen.node_image, set(seen.clusters)) == (False, False, {"east", "west"})
+
+
+def test_without_multipass_nothing_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: Workspace) -> None:
+        raise DaemonUnreachable("Multipass' daemon does not answer")
+
+    monkeypatch.setattr(module, "states", gone)
+    assert observe(workspace(tmp_path, "pair-multipass"), node_image=None) == Seen()
 
 
 def test_without_an_engine_nothing_is_seen(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,13 @@ import pytest
 from lab import ready
 from lab.addons import catalog
 from lab.clients.docker_cli import EngineUnreachable, Reason
-from lab.errors import HostError, InputError
+from lab.errors import DaemonUnreachable, HostError, InputError
 from lab.host import doctor, facts, prepare
 from lab.host.doctor import Check
 from lab.plan.resolve import CONTROL_PLANE_MIB
 from lab.plan.step import Budget
 from lab.providers.base import ClusterState
+from lab.providers.multipass import Multipass
 from lab.settings import Settings
 from lab.topology.read import read_topology
 from lab.topology.snapshot import ContainerNetwork, HostSnapshot
@@ -131,6 +132,46 @@ def test_a_port_is_asked_for_until_the_cluster_has_it(
     asked.nodes = {"east": state("east", "10.200.0.2")}
     ready.make_ready(with_port(tmp_path), assume_yes=True)
     assert asked.ports == {}
+
+
+class Daemon:
+    """What the doctor is told of Multipass, and for how much."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.needed: list[Budget] = []
+        self.check = Check(id="multipass", ok=False, found="none", needed="1.14", remedy="Install it.")
+        monkeypatch.setattr(Multipass, "checks", self._checks)
+
+    def _checks(self, needed: Budget) -> tuple[Check, ...]:
+        self.needed.append(needed)
+        return (self.check,)
+
+
+def test_machines_have_checks_of_their_own_and_take_nothing_of_what_others_share(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(monkeypatch)
+    assert ready.examine(settings(tmp_path), "pair-multipass", name=None) == (OK, daemon.check)
+    assert asked.budget is not None
+    assert asked.budget.memory_mib == 0
+    asked.nodes = {"east": state("east", "10.200.0.2")}
+    ready.examine(settings(tmp_path), "pair-multipass", name=None)
+    assert [needed.memory_mib for needed in daemon.needed] == [6144, 3072]
+    # No other lab is asked what Multipass needs.
+    ready.examine(settings(tmp_path), "pair", name=None)
+    assert len(daemon.needed) == 2
+
+
+def test_without_its_daemon_every_machine_is_still_to_make(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Workspace) -> None:
+        raise DaemonUnreachable("Multipass' daemon does not answer")
+
+    daemon = Daemon(monkeypatch)
+    monkeypatch.setattr(ready, "states", gone)
+    ready.examine(settings(tmp_path), "pair-multipass", name=None)
+    assert [needed.memory_mib for needed in daemon.needed] == [6144]
 
 
 def test_an_isolated_lab_starts_no_engine_that_is_not(

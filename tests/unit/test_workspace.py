@@ -94,18 +94,6 @@ def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
         open_workspace(settings(tmp_path), "pair", name="Lab_1")
 
 
-def test_a_provider_that_this_version_has_not(tmp_path: Path) -> None:
-    path = tmp_path / "vms.yaml"
-    path.write_text(
-        "version: lab/v1\nname: vms\nclusters:\n  east: {role: app, provider: multipass}\n"
-        "  west: {role: app}\n"
-    )
-    with pytest.raises(InputError) as refused:
-        open_workspace(settings(tmp_path), str(path), name=None)
-    assert "multipass" in str(refused.value)
-    assert "kind" in refused.value.remedy or refused.value.details
-
-
 @pytest.mark.parametrize(
     ("isolated", "stated", "asked"), [(False, False, False), (True, True, False), (True, False, True)]
 )
@@ -180,11 +168,12 @@ def test_nodes_that_pull_for_themselves_know_images_by_digest(tmp_path: Path) ->
     assert "@sha256:" in name
 
 
-def test_what_others_made_cannot_be_isolated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["existing-pair", "pair-multipass"])
+def test_what_stands_in_no_network_of_the_labs_cannot_be_isolated(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError) as refused:
-        open_workspace(settings(tmp_path), "existing-pair", name=None, isolated=True)
+        open_workspace(settings(tmp_path), name, name=None, isolated=True)
     assert refused.value.brief == (
-        "existing-pair.yaml: east and west cannot be isolated: "
+        f"{name}.yaml: east and west cannot be isolated: "
         "their nodes stand in no container network of the lab's"
     )
     assert refused.value.remedy == "Leave out --isolated (LAB_ISOLATED)."

@@ -12,6 +12,7 @@ from lab.plan.resolve import (
     CONTROL_PLANE_MIB,
     NODE_DISK_MIB,
     SHARED_DISK_MIB,
+    SYSTEM_DISK_MIB,
     WORKER_MIB,
     Seen,
     SeenCluster,
@@ -271,3 +272,25 @@ def test_a_hub_that_others_made_and_clusters_of_the_labs_own() -> None:
     assert "app1/dns" in plan.by_id
     assert "mgmt/dns" not in plan.by_id
     assert plan.budget.memory_mib == 2 * CONTROL_PLANE_MIB
+
+
+def test_machines_are_given_addresses_first_and_made_of_the_node_image() -> None:
+    of = topology("pair-multipass")
+    plan = resolve(of, Seen(), bring=(BRING[0], BRING[3]))
+    network = plan.by_id["lab/network"]
+    assert (network.summary, network.done) == ("addresses for nodes in 10.200.0.0/24", False)
+    assert plan.by_id["east/create"].needs[:2] == ("lab/network", "images/node")
+    assert "east/images" not in plan.by_id
+    # No container network of theirs can be seen: that they stand says that they were given addresses.
+    assert resolve(of, seen_whole(of), bring=BRING).by_id["lab/network"].done
+    one = replace(seen_whole(of), network=False, clusters={"east": seen_whole(of).cluster("east")})
+    assert not resolve(of, one, bring=BRING).by_id["lab/network"].done
+
+
+def test_machines_take_what_they_are_given_and_a_copy_of_the_node_image_each() -> None:
+    found = budget(topology("article"))
+    assert found.memory_mib == (10 + 7 + 7) * 1024
+    assert found.disk_mib == SHARED_DISK_MIB + 3 * (SYSTEM_DISK_MIB + NODE_DISK_MIB + SHARED_DISK_MIB)
+    small = replace(topology("pair-multipass").cluster("east"), provider_options={"disk": "5G"})
+    of = replace(topology("pair-multipass"), clusters=(small,))
+    assert budget(of).disk_mib == SHARED_DISK_MIB + 5 * 1024

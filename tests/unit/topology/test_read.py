@@ -104,7 +104,7 @@ version: lab/v1
 name: full
 defaults: {provider: kind, kubernetes: "1.35", nodes: {control_plane: 1, workers: 0}}
 network: {egress: allow, node_cidr: 10.201.0.0/24}
-mesh: {kind: cilium, tunnel: geneve, stale_backends: {drop_after: 1h30m}, max_clusters: 511}
+mesh: {kind: none, tunnel: geneve, stale_backends: {drop_after: 1h30m}, max_clusters: 511}
 clusters:
   mgmt: {role: mgmt, id: 9, pod_cidr: 10.30.0.0/16, service_cidr: 10.31.0.0/16, mesh_port: 31000}
   vm: {role: app, provider: multipass, multipass: {memory: 4G, cpus: 2, disk: 20G}}

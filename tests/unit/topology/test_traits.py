@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.providers import PROVIDERS
 from lab.topology.traits import FAULTS, TRAITS, USUAL, Size, traits_of
 
 LAB = Path(__file__).parents[3] / "lab"
@@ -24,6 +25,10 @@ def test_what_follows_from_who_makes_the_nodes(
 ) -> None:
     traits = TRAITS[provider]
     assert (traits.at_home, traits.preloaded, traits.shells) == (at_home, preloaded, shells)
+
+
+def test_every_provider_that_has_traits_is_there() -> None:
+    assert PROVIDERS.keys() == TRAITS.keys()
 
 
 def test_what_machines_are_given() -> None:
