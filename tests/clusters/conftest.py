@@ -27,6 +27,7 @@ from tests.clusters.labs import (
     workspace,
 )
 from tests.clusters.others import remove_leftovers
+from tests.clusters.standin import remove_machines, with_stand_in
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -63,9 +64,11 @@ def engine() -> Iterator[None]:
     here = FileLock(settings().state / "tests.lock")
     with suppress(Timeout):
         here.acquire(timeout=0)
-        for name in made_by_tests():
-            invoke("down", "--yes", name=name)
+        with with_stand_in():
+            for name in made_by_tests():
+                invoke("down", "--yes", name=name)
         remove_leftovers()
+        remove_machines()
     yield
     here.release()
 
