@@ -98,7 +98,7 @@ def verify(c: Context, topology: str = "hub-spoke", name: str = "", json: bool =
     help={
         **LAB,
         **JSON,
-        "fault": "what happens to the target: kill, stop, pause, partition or component",
+        "fault": "what happens to the target: kill, stop, pause, partition, isolate or component",
         "target": "the cluster that goes away (the management cluster); with component [CLUSTER/]ADDON",
         "hold": "how long it stays away, as 90s or 12m (the profile's)",
         "profile": "how long the parts take: quick, standard or article",

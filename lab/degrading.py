@@ -20,6 +20,7 @@ from lab.document.position import did_you_mean
 from lab.document.scalars import Unfit, duration
 from lab.errors import CheckFailed, Inconclusive, InputError
 from lab.settings import Settings, from_environment
+from lab.topology.traits import SPARING_NODES
 
 
 def degrade(
@@ -58,15 +59,15 @@ def degrade(
 
 
 def _matrix(settings: Settings, request: story.Request, *, json: bool) -> None:
-    """Do an experiment for each fault of a whole cluster, each with a baseline of its own."""
-    if request.fault == "component":
+    """Do an experiment for each fault of a cluster's nodes, each with a baseline of its own."""
+    if request.fault in SPARING_NODES:
         raise InputError(
-            "--matrix does each fault of a whole cluster, and component is none of them",
+            f"--matrix does each fault of a cluster's nodes, and {request.fault} is none of them",
             remedy="Leave out one of --matrix and --fault.",
         )
     done: dict[str, tuple[Path, Sequence[Verdict]]] = {}
     for fault in faults.KINDS:
-        if fault != "component":
+        if fault not in SPARING_NODES:
             done[fault] = story.degrade(settings, replace(request, fault=fault), quiet=json)
     if json:
         console.out_json({fault: _document(folder) for fault, (folder, _) in done.items()})

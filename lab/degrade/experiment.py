@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Final
 
 from lab.catalog.contract import Phase
 from lab.catalog.place import Placed
 from lab.catalog.words import LabView
 from lab.clients.kube import Kube
 from lab.clients.wait import TimedOut, wait_until
-from lab.degrade import probers
-from lab.degrade.faults import Fault, Hand
+from lab.degrade import border, probers
+from lab.degrade.faults import Fault, Hand, Kind
 from lab.degrade.left import Left
 from lab.degrade.probers import Listener, Route
 from lab.degrade.profiles import Profile
@@ -30,6 +31,9 @@ _CLEAN_FOR_S = 3.0
 """How long all must have been well before the baseline begins, and how long that is waited for."""
 
 _SEEN_S = 90.0
+_SEEN: Final[Mapping[Kind, str]] = {"isolate": "none of its pods reaches another cluster, or is reached"}
+"""What is seen of a fault that is no silence of an API server's."""
+
 _BACK_S = 120.0
 """How long a cluster that comes back is waited for where nobody has: what acts have put there is removed."""
 
@@ -157,7 +161,7 @@ class Experiment:
         except TimedOut as error:
             self._note(f"the fault was not seen: {error.details}", code="not-seen")
             raise _Ended from error
-        self.recorder.write("fault", what="seen", detail="it answers no more")
+        self.recorder.write("fault", what="seen", detail=_SEEN.get(self.fault.kind, "it answers no more"))
 
     def _hold(self) -> None:
         self.say(f"it is away; so it stays for {self.profile.hold:g} s")
@@ -221,6 +225,9 @@ class Experiment:
                 for stream in case.streams
                 if not self._sampler.made.get(f"{case.id}/{stream.id}/new")
             ]
+        # That nothing comes across says something only where it did before.
+        if self.fault.kind == "isolate" and (what := border.shut(self._kubes, self.fault.cluster)):
+            found.append(what)
         return found
 
     def _still_there(self) -> str | None:
@@ -232,6 +239,8 @@ class Experiment:
                     if found is not None and found.ready:
                         return f"{each.name} still serves"
             return None
+        if self.fault.kind == "isolate":
+            return border.still_open(self._kubes, self.fault.cluster)
         answers = self._answers()
         if answers is None:
             return f"{self.fault.cluster} was not asked since"
@@ -246,7 +255,9 @@ class Experiment:
             for name, latest in self._sampler.latest.items()
             if not latest.ok or latest.mono < self._since
         ]
-        return f"{late[0]}: {self._sampler.latest[late[0]].error}" if late else None
+        if late:
+            return f"{late[0]}: {self._sampler.latest[late[0]].error}"
+        return border.shut(self._kubes, self.fault.cluster) if self.fault.kind == "isolate" else None
 
     def _answers(self) -> bool | None:
         """Whether the target's API server answers; None if it was not asked since."""

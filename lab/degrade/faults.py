@@ -17,18 +17,21 @@ from lab.clients.kube import Kube
 from lab.degrade.left import Left
 from lab.document.position import did_you_mean, listed
 from lab.errors import HostError, InputError, LabError
+from lab.mesh import isolation
 from lab.providers.base import NodeState, Provider
 from lab.state import LabFolder
 from lab.topology.model import Cluster, Topology
 from lab.workspace import Workspace, states
 
-Kind = Literal["kill", "stop", "pause", "partition", "component"]
+Kind = Literal["kill", "stop", "pause", "partition", "isolate", "component"]
 
 KINDS: Final[Mapping[Kind, str]] = {
     "kill": "its nodes were killed (SIGKILL)",
     "stop": "its nodes were stopped (SIGTERM, then SIGKILL)",
     "pause": "its nodes were frozen: they answer nothing, and refuse nothing",
     "partition": "its nodes were cut off from the network, and run on",
+    "isolate": "a network policy cut its pods off from all other clusters and from the outside; "
+    "its nodes and its API server go on",
     "component": "its workloads were scaled away; its cluster runs on",
 }
 
@@ -97,6 +100,9 @@ class Hand:
             case "partition":
                 for node in self._nodes(fault):
                     _partition(provider, node.name, node.address)
+            case "isolate":
+                kube = self._kube(fault.cluster)
+                kube.apply([isolation.policy(self.workspace.topology, fault.cluster, kube)])
             case "component":
                 self._scale(fault, dict.fromkeys(fault.replicas or {}, 0))
         return fault
@@ -112,6 +118,8 @@ class Hand:
                 provider.start(self._cluster(fault))
                 for node in self._nodes(fault):
                     _join(provider, node.name)
+            case "isolate":
+                self._kube(fault.cluster).remove(isolation.POLICY)
             case "component":
                 self._scale(fault, fault.replicas or {})
         self._folder.write(_OWED, "")
@@ -263,7 +271,13 @@ def target(
     if kind not in allowed:
         raise InputError(
             f"{kind} may not be done to {name}: the topology allows {listed(sorted(allowed))} there",
-            remedy="Take an addon away with --fault component, or name another cluster with --target.",
+            remedy="Cut its pods off with --fault isolate, take an addon away with --fault component, "
+            "or name another cluster with --target.",
+        )
+    if kind == "isolate" and topology.mesh.kind == "none":
+        raise InputError(
+            f"isolate cuts pods off from the other clusters, and those of {topology.name} are not joined",
+            remedy="Join them (mesh: {kind: cilium}), or choose another fault.",
         )
     return name, None
 

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
-FAULTS: Final = frozenset({"kill", "stop", "pause", "partition", "component"})
+FAULTS: Final = frozenset({"kill", "stop", "pause", "partition", "isolate", "component"})
 """Everything that an experiment can do to a cluster."""
+
+SPARING_NODES: Final = frozenset({"isolate", "component"})
+"""What of it is done through the cluster's API server alone."""
 
 _MIB: Final[Mapping[str, float]] = {"K": 1 / 1024, "M": 1, "G": 1024}
 
@@ -77,7 +80,7 @@ class Traits:
 TRAITS: Final[Mapping[str, Traits]] = {
     "kind": Traits(makes=True, containers=True, balances=True, tool="kind"),
     "multipass": Traits(makes=True, containers=False, size=USUAL),
-    "existing": Traits(makes=False, containers=False, faults=frozenset({"component"})),
+    "existing": Traits(makes=False, containers=False, faults=SPARING_NODES),
 }
 """Every provider that a topology may name."""
 

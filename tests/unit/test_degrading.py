@@ -83,9 +83,12 @@ def test_the_matrix_is_every_fault_of_a_cluster_and_ends_as_the_worst(
     assert lines[2].split() == ["C1-control", "fail", "fail", "fail", "fail"]
 
 
-def test_a_component_is_not_in_the_matrix(asked: list[story.Request]) -> None:
-    with pytest.raises(InputError, match="--matrix does each fault of a whole cluster"):
-        degrade(matrix=True, fault="component")
+@pytest.mark.parametrize("fault", ["component", "isolate"])
+def test_what_spares_the_nodes_is_not_in_the_matrix(asked: list[story.Request], fault: str) -> None:
+    with pytest.raises(
+        InputError, match=f"--matrix does each fault of a cluster's nodes, and {fault} is none"
+    ):
+        degrade(matrix=True, fault=fault)
     assert asked == []
 
 

@@ -22,6 +22,10 @@ _DONE: Final = {
     "stop": ("shut down", "its nodes were asked to end, and did"),
     "pause": ("frozen", "its nodes stood still: nothing answered, and no connection was closed"),
     "partition": ("cut off", "its nodes ran on, and no packet reached them or left them"),
+    "isolate": (
+        "isolated",
+        "its nodes ran on; a policy refused what its pods sent elsewhere, or got from there",
+    ),
     "component": ("taken away", "it alone; the clusters ran on"),
 }
 

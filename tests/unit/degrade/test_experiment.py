@@ -17,7 +17,7 @@ from lab.clients.kube_objects import Reference
 from lab.degrade import experiment as module
 from lab.degrade import probers
 from lab.degrade.experiment import Experiment
-from lab.degrade.faults import Fault
+from lab.degrade.faults import Fault, Kind
 from lab.degrade.profiles import Profile
 from lab.degrade.recorder import Recorder
 from lab.degrade.sampler import Latest
@@ -145,7 +145,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def conduct(
-    folder: Path, *, cancelled: Event | None = None, cases: tuple[Case, ...] = ()
+    folder: Path,
+    *,
+    cancelled: Event | None = None,
+    cases: tuple[Case, ...] = (),
+    kind: Kind = "kill",
 ) -> tuple[list[dict[str, Any]], Exception | None]:
     """An experiment's history, and what it ended with."""
     error: Exception | None = None
@@ -155,7 +159,7 @@ def conduct(
             labs.workspace(folder, "hub-spoke"),
             LabView("hub-spoke", (), b""),
             cases,
-            Fault("kill", "mgmt", "r1"),
+            Fault(kind, "mgmt", "r1"),
             None,
             SHORT,
             recorder,
@@ -289,3 +293,66 @@ def test_what_cannot_be_removed_is_told(tmp_path: Path, world: World) -> None:
     history, error = conduct(tmp_path)
     assert error is None
     assert told(history, "note", "text") == ["not everything could be removed from app1: no answer"]
+
+
+class Border:
+    """The border of a cluster whose API server goes on answering; ``closes`` when it is isolated."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.open, self.closes, self.opens = True, True, True
+
+    def shut(self, _: object, cluster: str) -> str | None:
+        if "undo" in self.world.done:
+            self.open = self.opens
+        return None if self.open else f"app1 does not reach {cluster}"
+
+    def still_open(self, _: object, cluster: str) -> str | None:
+        self.open = not self.closes
+        return f"app1 still reaches {cluster}" if self.open else None
+
+
+@pytest.fixture
+def border(world: World, monkeypatch: pytest.MonkeyPatch) -> Border:
+    made = Border(world)
+    world.dies = False
+    monkeypatch.setattr(module, "border", made)
+    return made
+
+
+def test_an_isolated_cluster_goes_on_answering_and_nothing_comes_across(
+    tmp_path: Path, world: World, border: Border
+) -> None:
+    history, error = conduct(tmp_path, kind="isolate")
+    assert error is None
+    assert told(history, "note", "text") == []
+    assert [each["detail"] for each in history if each["kind"] == "fault" and each["what"] == "seen"] == [
+        "none of its pods reaches another cluster, or is reached"
+    ]
+    assert told(history, "phase", "phase") == ["baseline", "inject", "hold", "recover", "settle", "end"]
+
+
+def test_a_policy_that_stops_nothing_is_told(tmp_path: Path, world: World, border: Border) -> None:
+    border.closes = False
+    history, _ = conduct(tmp_path, kind="isolate")
+    [note] = [each for each in history if each["kind"] == "note"]
+    assert (note["code"], "app1 still reaches mgmt" in note["text"]) == ("not-seen", True)
+    assert world.done.count("undo") == 1
+
+
+def test_where_nothing_came_across_before_nothing_is_broken(
+    tmp_path: Path, world: World, border: Border
+) -> None:
+    border.open = False
+    history, _ = conduct(tmp_path, kind="isolate")
+    assert "inject" not in world.done
+    [note] = [each for each in history if each["kind"] == "note"]
+    assert (note["code"], "app1 does not reach mgmt" in note["text"]) == ("unclean", True)
+
+
+def test_a_border_that_stays_shut_is_told(tmp_path: Path, world: World, border: Border) -> None:
+    border.opens = False
+    history, _ = conduct(tmp_path, kind="isolate")
+    assert told(history, "note", "text") == [
+        "not all came back within 0.6 s: last seen: app1 does not reach mgmt"
+    ]

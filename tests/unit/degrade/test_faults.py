@@ -19,9 +19,11 @@ from lab.degrade.faults import Fault, Hand, owed
 from lab.degrade.left import Left
 from lab.degrade.told import of_mesh
 from lab.errors import HostError, InputError, ProvisionError
+from lab.mesh import isolation
 from lab.providers.base import ClusterState, NodeState
 from lab.settings import from_environment
-from lab.topology.model import Cluster
+from lab.topology.model import Cluster, Topology
+from lab.topology.traits import FAULTS
 from lab.workspace import Workspace
 from tests.unit import labs
 from tests.unit.platform.cluster import FakeKube
@@ -154,6 +156,27 @@ def test_an_interface_that_is_not_there_is_told(workspace: Workspace, nodes: Nod
     with pytest.raises(CommandError) as failed:
         on_a_node((*nodes.ran[0][:-1], "10.200.0.99"), tmp_path)
     assert "no interface has the address 10.200.0.99" in failed.value.details
+
+
+def test_a_policy_is_applied_and_removed_and_no_node_is_touched(
+    workspace: Workspace, nodes: Nodes, cluster: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy(topology: Topology, name: str, kube: object) -> dict[str, Any]:
+        assert owed(workspace.folder) == Fault("isolate", "mgmt", "r1")
+        assert (topology, name, kube) == (workspace.topology, "mgmt", cluster)
+        return {"kind": isolation.POLICY.kind, "metadata": {"name": isolation.POLICY.name}}
+
+    monkeypatch.setattr(isolation, "policy", policy)
+    fault = Hand(workspace).inject(Fault("isolate", "mgmt", "r1"))
+    assert cluster.exists(isolation.POLICY)
+    written = owed(workspace.folder)
+    assert written == fault
+    Hand(workspace).undo(written)
+    assert not cluster.exists(isolation.POLICY)
+    assert owed(workspace.folder) is None
+    assert nodes.done == []
+    # Once more, as whoever was interrupted does.
+    Hand(workspace).undo(written)
 
 
 def test_a_component_is_scaled_away_and_back_to_what_it_was(
@@ -333,7 +356,9 @@ def test_a_lab_without_a_mesh_has_none_to_take_away(tmp_path: Path) -> None:
 def test_a_fault_that_nobody_knows_is_refused_with_the_nearest() -> None:
     with pytest.raises(InputError) as refused:
         faults.kind("kil")
-    assert refused.value.remedy == 'Did you mean "kill"? There are kill, stop, pause, partition, component.'
+    assert refused.value.remedy == (
+        'Did you mean "kill"? There are kill, stop, pause, partition, isolate, component.'
+    )
 
 
 def test_an_addon_that_cannot_be_scaled_is_refused_and_nothing_is_owed(
@@ -351,10 +376,29 @@ def test_a_cluster_that_was_there_before_is_not_broken_unasked(workspace: Worksp
     mixed = replace(of, clusters=(theirs, *of.clusters[1:]))
     with pytest.raises(InputError) as refused:
         faults.target(mixed, "", "kill", ())
-    assert refused.value.brief == "kill may not be done to mgmt: the topology allows component there"
-    assert refused.value.remedy == (
-        "Take an addon away with --fault component, or name another cluster with --target."
+    assert refused.value.brief == (
+        "kill may not be done to mgmt: the topology allows component and isolate there"
     )
+    assert refused.value.remedy == (
+        "Cut its pods off with --fault isolate, take an addon away with --fault component, or name another "
+        "cluster with --target."
+    )
+    assert faults.target(mixed, "", "isolate", ()) == ("mgmt", None)
     assert faults.target(mixed, "app1", "kill", ()) == ("app1", None)
     agreed = replace(theirs, provider_options={"faults": "all"})
     assert faults.target(replace(of, clusters=(agreed, *of.clusters[1:])), "", "kill", ()) == ("mgmt", None)
+
+
+def test_clusters_that_are_not_joined_cannot_be_cut_off() -> None:
+    topology = labs.topology("pair")
+    bare = replace(topology, mesh=replace(topology.mesh, kind="none"))
+    with pytest.raises(InputError) as refused:
+        faults.target(bare, "", "isolate", ())
+    assert refused.value.brief == (
+        "isolate cuts pods off from the other clusters, and those of pair are not joined"
+    )
+    assert refused.value.remedy == "Join them (mesh: {kind: cilium}), or choose another fault."
+
+
+def test_what_a_topology_may_allow_is_what_there_is() -> None:
+    assert faults.KINDS.keys() == FAULTS

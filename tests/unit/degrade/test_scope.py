@@ -54,7 +54,13 @@ def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() 
                 "there is no second Promtail (option control), or a frozen node's kernel takes what it sends",
             ),
             ("C5-preferred", "it is for labs that prefer near backends"),
-            ("C5-dropped", "it is for labs that drop a lost cluster's backends"),
+            (
+                "C5-dropped",
+                (
+                    "it is for labs that drop a lost cluster's backends, and for faults that let none of its "
+                    "heartbeats through"
+                ),
+            ),
             (
                 "C5-own-api",
                 "it is for a cluster whose mesh API server is away, and only that (--target CLUSTER/mesh)",
@@ -62,6 +68,23 @@ def test_without_the_hub_every_contract_is_judged_on_each_application_cluster() 
         )
         for app in apps
     }
+
+
+def test_of_an_isolated_hub_nothing_is_judged_that_may_not_be_away() -> None:
+    cases, skipped = bound("hub-spoke", Away("mgmt", fault="isolate"))
+    apps = ["app1", "app2"]
+    judged = ("C1", "C2", "C3", "C3-delete", "C4", "C5", "C5-any-backend", "C6")
+    assert on(cases) == dict.fromkeys(judged, apps)
+    reasons = {each.contract.id: each.reason for each in skipped}
+    assert reasons["C4-far"].endswith("or API servers may still reach an isolated cluster's pods")
+    assert reasons["C7"].startswith("an isolated Argo CD is not away, as it is seen here")
+
+
+def test_when_a_loss_by_policy_is_noticed_is_not_reckoned_with() -> None:
+    topology = labs.topology("pair")
+    topology = replace(topology, mesh=replace(topology.mesh, stale_backends=StaleBackends("drop_after", 45)))
+    cases, _ = bind(topology, told(topology, (), CATALOG), Away("west", fault="isolate"), addons=())
+    assert on(cases) == {"C1": ["east"], "C5": ["east"]}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.providers import PROVIDERS
-from lab.topology.traits import FAULTS, TRAITS, USUAL, Size, traits_of
+from lab.topology.traits import FAULTS, SPARING_NODES, TRAITS, USUAL, Size, traits_of
 
 LAB = Path(__file__).parents[3] / "lab"
 
@@ -40,11 +40,11 @@ def test_what_machines_are_given() -> None:
 
 
 def test_a_topology_may_allow_more() -> None:
-    assert traits_of("existing", {}).faults == {"component"}
+    assert traits_of("existing", {}).faults == SPARING_NODES == {"isolate", "component"}
     assert traits_of("existing", {"faults": "all"}).faults == FAULTS
     reached = traits_of("existing", {"nodes": "docker"})
     assert (reached.makes, reached.at_home, reached.shells) == (False, False, True)
-    assert reached.faults == {"component"}
+    assert reached.faults == SPARING_NODES
 
 
 def test_nobody_else_asks_which_provider_it_is() -> None:

@@ -111,6 +111,7 @@ def test_moments_of_the_wall_clock():
         ("kill", "mgmt", "The cluster mgmt was killed for 1 min 30 s"),
         ("pause", "mgmt", "The cluster mgmt was frozen for 1 min 30 s"),
         ("partition", "mgmt", "The cluster mgmt was cut off for 1 min 30 s"),
+        ("isolate", "mgmt", "The cluster mgmt was isolated for 1 min 30 s"),
         ("component", "vault", "The addon vault was taken away for 1 min 30 s"),
         ("flood", "mgmt", "The cluster mgmt was put under the fault flood for 1 min 30 s"),
     ],
