@@ -271,8 +271,12 @@ def target(
     if kind not in allowed:
         raise InputError(
             f"{kind} may not be done to {name}: the topology allows {listed(sorted(allowed))} there",
-            remedy="Cut its pods off with --fault isolate, take an addon away with --fault component, "
-            "or name another cluster with --target.",
+            remedy=(
+                "Cut its pods off with --fault isolate, take an addon away with --fault component, "
+                if "isolate" in allowed
+                else "Take an addon away with --fault component, "
+            )
+            + "or name another cluster with --target.",
         )
     if kind == "isolate" and topology.mesh.kind == "none":
         raise InputError(

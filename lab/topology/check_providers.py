@@ -114,6 +114,12 @@ def _existing(declaration: Declaration, cluster: DeclaredCluster) -> Iterator[Pr
         yield Problem(
             place, path, message, "Add existing: {context: NAME}, with a context of your kubeconfig."
         )
+    if cluster.options.get("faults") == "all" and "nodes" not in cluster.options:
+        position, where = declaration.source(cluster, "existing", "faults")
+        message = f"all is done to nodes as well, and nothing says what those of {cluster.name} are"
+        yield Problem(
+            position, where, message, "Add nodes: docker, if they are containers here, or leave it out."
+        )
     # Its networks were chosen when it was made. An allocated one would be a guess that every check believes.
     broken = declaration.document.broken
     missing = [

@@ -86,15 +86,18 @@ TRAITS: Final[Mapping[str, Traits]] = {
 
 
 def traits_of(provider: str, options: Mapping[str, Any]) -> Traits:
-    """Return the traits of a cluster of ``provider``, whose settings (``options``) may allow more."""
+    """Return the traits of a cluster of ``provider``, whose settings (``options``) may allow more or less."""
     traits = TRAITS[provider]
     if traits.size is not None:
         given = {each.name: options[each.name] for each in fields(Size) if each.name in options}
         traits = replace(traits, size=replace(traits.size, **given))
     if options.get("nodes") == "docker":
         traits = replace(traits, containers=True)
-    if options.get("faults") == "all":
-        traits = replace(traits, faults=FAULTS)
+    match options.get("faults"):
+        case "component":
+            traits = replace(traits, faults=frozenset({"component"}))
+        case "all":
+            traits = replace(traits, faults=FAULTS)
     return traits
 
 

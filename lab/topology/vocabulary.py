@@ -155,9 +155,9 @@ _provider_blocks = (
                 Field(
                     "faults",
                     Choice(("component", "all")),
-                    "What experiments may do to it: take addons of the lab away (component), or also kill, "
-                    "stop, freeze and cut off its nodes (all).",
-                    needs="nodes",
+                    "What experiments may do to it. Left out, take addons of the lab away, and cut its pods "
+                    "off with a network policy; component: the former alone; all: also kill, stop, freeze "
+                    "and cut off its nodes, for which `nodes` must say what they are.",
                 ),
             ),
         ),

@@ -389,6 +389,17 @@ def test_a_cluster_that_was_there_before_is_not_broken_unasked(workspace: Worksp
     assert faults.target(replace(of, clusters=(agreed, *of.clusters[1:])), "", "kill", ()) == ("mgmt", None)
 
 
+def test_a_topology_may_forbid_policies(workspace: Workspace) -> None:
+    of = workspace.topology
+    theirs = replace(of.cluster("mgmt"), provider="existing", provider_options={"faults": "component"})
+    with pytest.raises(InputError) as refused:
+        faults.target(replace(of, clusters=(theirs, *of.clusters[1:])), "", "isolate", ())
+    assert refused.value.brief == "isolate may not be done to mgmt: the topology allows component there"
+    assert refused.value.remedy == (
+        "Take an addon away with --fault component, or name another cluster with --target."
+    )
+
+
 def test_clusters_that_are_not_joined_cannot_be_cut_off() -> None:
     topology = labs.topology("pair")
     bare = replace(topology, mesh=replace(topology.mesh, kind="none"))

@@ -39,9 +39,10 @@ def test_what_machines_are_given() -> None:
     assert (given.memory_mib, given.disk_mib) == (1536, 512)
 
 
-def test_a_topology_may_allow_more() -> None:
+def test_a_topology_may_allow_more_or_less() -> None:
     assert traits_of("existing", {}).faults == SPARING_NODES == {"isolate", "component"}
     assert traits_of("existing", {"faults": "all"}).faults == FAULTS
+    assert traits_of("existing", {"faults": "component"}).faults == {"component"}
     reached = traits_of("existing", {"nodes": "docker"})
     assert (reached.makes, reached.at_home, reached.shells) == (False, False, True)
     assert reached.faults == SPARING_NODES
