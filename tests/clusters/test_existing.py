@@ -1,4 +1,4 @@
-"""A lab of clusters that others made, one with a Cilium: joined, proved, and left as they were."""
+"""A lab of clusters that others made, one with a Cilium: joined, used, proved, and left as they were."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def shipped() -> Topology:
 
 @pytest.fixture(scope="module")
 def topology(others: Others, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped example, with the contexts of these clusters."""
+    """The shipped example, with the contexts of these clusters, and something that runs on them."""
     return written(others, tmp_path_factory.mktemp("topology") / "existing-pair.yaml")
 
 
@@ -79,6 +79,7 @@ def written(others: Others, path: Path, **changes: dict[str, Any]) -> Path:
     for name, cluster in document["clusters"].items():
         cluster["existing"] = {"context": others.context(f"{others.network}-{name}")}
         cluster.update(changes.get(name, {}))
+    document["addons"] = [{"use": "demo"}]
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
 
@@ -140,7 +141,7 @@ def test_a_plan_reads_the_clusters_and_changes_nothing(
         ("west", "existing", 1),
     ]
     ids = {step["id"] for step in told["steps"]}
-    assert {"east/create", "east/images", "east/cilium", "west/mesh", "lab/verify"} <= ids
+    assert {"east/create", "east/images", "east/cilium", "west/mesh", "west/demo", "lab/verify"} <= ids
     assert {"lab/network", "images/node", "tools/kind", "east/dns"}.isdisjoint(ids)
     assert told["budget"] == {"memory_mib": 0, "disk_mib": 0, "cpus": 0.0}
     assert name not in state.labs(settings())
@@ -251,7 +252,8 @@ def test_up_joins_them_and_proves_it(up: Ran, topology: Path, name: str, others:
     assert up.out.startswith(f"{name} is up: 2 clusters in one mesh")
     checked = run("verify", "-t", str(topology), "--json", name=name).json
     lab = Workspace(settings(), replace(shipped(), name=name), str(topology))
-    require_sound(checked, lab)
+    evidence = require_sound(checked, lab)
+    assert {"demo/east/across", "demo/west/across"} <= evidence.keys()
     told = run("status", "-t", str(topology), "--json", name=name).json
     assert all(link["ok"] for link in told["mesh"])
     assert [(each["reachable"], each["nodes_ready"]) for each in told["clusters"]] == [(True, 1), (True, 1)]
