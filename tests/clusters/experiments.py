@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lab.clients.wait import wait_until
 from lab.degrade import faults
 from lab.degrade.probers import NAMESPACE
 from lab.workspace import Workspace
-from tests.clusters.labs import Ran, invoke
+from tests.clusters.labs import ISOLATED, Ran, invoke, started
 
 
-def degrade(lab: Workspace, topology: str, *words: str, expect: int = 0) -> tuple[Ran, Path]:
+def degrade(
+    lab: Workspace, topology: str, *words: str, expect: int = 0, isolated: bool = ISOLATED
+) -> tuple[Ran, Path]:
     """An experiment, and the folder that its last line names."""
-    ran = invoke("degrade", "-t", topology, "--profile", "quick", *words, name=lab.lab, expect=expect)
+    words = ("degrade", "-t", topology, "--profile", "quick", *words)
+    ran = invoke(*words, name=lab.lab, expect=expect, isolated=isolated)
     return ran, Path(ran.out.splitlines()[-1])
+
+
+@contextmanager
+def broken(lab: Workspace, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A quick experiment on the pair while it is under way, from the moment that its fault was seen."""
+    earlier = _histories(lab)
+
+    def look() -> str | None:
+        assert under_way.poll() is None, under_way.communicate()
+        for history in _histories(lab) - earlier:
+            text = history.read_text()
+            if '"what":"seen"' in text and '"phase":"end"' not in text:
+                return None
+        return "the fault was not seen yet"
+
+    with started(
+        "degrade", "-t", "pair", "--name", lab.lab, "--profile", "quick", "--contract", "C1", *words
+    ) as under_way:
+        wait_until("the fault", look, timeout=120)
+        yield under_way
+
+
+def _histories(lab: Workspace) -> set[Path]:
+    return set((lab.settings.state / "runs").glob("*/history.jsonl"))
 
 
 def verdicts(folder: Path) -> dict[str, Mapping[str, Any]]:

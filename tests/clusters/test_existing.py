@@ -15,11 +15,13 @@ import yaml
 from lab import state
 from lab.clients import docker
 from lab.clients.wait import wait_until
+from lab.mesh import isolation
 from lab.observe import CILIUM
 from lab.settings import LABEL
 from lab.topology.model import Topology
 from lab.topology.read import read_topology
 from lab.workspace import TOPOLOGIES, Workspace
+from tests.clusters.experiments import degrade, require_whole, verdicts
 from tests.clusters.inventory import differences, inventory, settled
 from tests.clusters.labs import Ran, invoke, require_sound, settings, unique
 from tests.clusters.others import Others, bridge, made_of, node_image
@@ -82,6 +84,11 @@ def written(others: Others, path: Path, **changes: dict[str, Any]) -> Path:
     document["addons"] = [{"use": "demo"}]
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
+
+
+def workspace(topology: Path, name: str) -> Workspace:
+    """The lab as the code sees it; as shipped but for its name, since its contexts are for ``up`` alone."""
+    return Workspace(settings(), replace(shipped(), name=name), str(topology))
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +258,7 @@ def test_a_context_without_the_right_is_refused(
 def test_up_joins_them_and_proves_it(up: Ran, topology: Path, name: str, others: Others) -> None:
     assert up.out.startswith(f"{name} is up: 2 clusters in one mesh")
     checked = run("verify", "-t", str(topology), "--json", name=name).json
-    lab = Workspace(settings(), replace(shipped(), name=name), str(topology))
-    evidence = require_sound(checked, lab)
+    evidence = require_sound(checked, workspace(topology, name))
     assert {"demo/east/across", "demo/west/across"} <= evidence.keys()
     told = run("status", "-t", str(topology), "--json", name=name).json
     assert all(link["ok"] for link in told["mesh"])
@@ -275,7 +281,28 @@ def test_west_keeps_the_cilium_that_it_had(up: Ran, others: Others) -> None:
 
 def test_their_nodes_are_not_broken_unasked(up: Ran, topology: Path, name: str) -> None:
     told = run("degrade", "-t", str(topology), "--fault", "kill", "--target", "east", name=name, expect=2)
-    assert "kill may not be done to east: the topology allows component there" in told.err
+    assert "kill may not be done to east: the topology allows component and isolate there" in told.err
+
+
+def test_a_network_policy_takes_one_away_and_goes_again(
+    up: Ran, topology: Path, name: str, others: Others
+) -> None:
+    # The one with a Cilium of its own, and with a kube-proxy that sees to services.
+    lab, kube = workspace(topology, name), others.kube(f"{others.network}-west")
+    standing = others.nodes()
+    words = ("--fault", "isolate", "--target", "west", "--hold", "30s", "--contract", "C1,C5")
+    _, folder = degrade(lab, str(topology), *words, isolated=False)
+    found = verdicts(folder)
+    assert (found["C1"]["verdict"], found["C5"]["verdict"]) == ("pass", "pass")
+    assert found["C5-any-backend"]["verdict"] == "fail"
+    assert found["C1"]["measured"]["east"]["inside_new"]["requests"] >= 300
+    # It was away without falling silent.
+    records = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    api = [each["ok"] for each in records if each.get("id") == "lab/west/api"]
+    assert sum(api) > 0.9 * len(api) > 30
+    assert not kube.exists(isolation.POLICY)
+    assert others.nodes() == standing
+    require_whole(lab)
 
 
 def test_down_leaves_both_as_they_were(
