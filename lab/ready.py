@@ -72,7 +72,8 @@ def _examine(
     settings, topology = workspace.settings, workspace.topology
     found = facts.observe(settings)
     placed = place(topology, catalog(settings))
-    # Each provider's own checks see to what its nodes are given; all others share what the host has.
+    # Each provider's own checks see to what its nodes are given; all others share what the host has, and
+    # all of them its cores.
     sharing = replace(topology, clusters=tuple(each for each in topology.clusters if not each.traits.size))
     ports = {
         port: f"API server of {cluster.name}"
@@ -82,7 +83,10 @@ def _examine(
     }
     checks = doctor.examine(
         found,
-        budget=budget(sharing, placed, still_to_make=still_to_make),
+        budget=replace(
+            budget(sharing, placed, still_to_make=still_to_make),
+            cpus=budget(topology, placed, still_to_make=still_to_make).cpus,
+        ),
         tools=[tools.state(name, settings) for name in tools.tools()],
         address_problems=problems,
         ports=ports,

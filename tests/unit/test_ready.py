@@ -153,7 +153,7 @@ def test_machines_have_checks_of_their_own_and_take_nothing_of_what_others_share
     daemon = Daemon(monkeypatch)
     assert ready.examine(settings(tmp_path), "pair-multipass", name=None) == (OK, daemon.check)
     assert asked.budget is not None
-    assert asked.budget.memory_mib == 0
+    assert (asked.budget.memory_mib, asked.budget.cpus) == (0, 2)
     asked.nodes = {"east": state("east", "10.200.0.2")}
     ready.examine(settings(tmp_path), "pair-multipass", name=None)
     assert [needed.memory_mib for needed in daemon.needed] == [6144, 3072]
