@@ -43,20 +43,24 @@ class SourceImages:
             program.name: program for image in images if image.source for program in image.source.programs()
         }
         ordered = sorted(wanted.values(), key=lambda program: -program.seconds)
-        missing = [program for program in ordered if not self._built(program)]
+        # Each goes where least is ahead of it, so that all lanes end at about the same time; in a lane one
+        # waits for the one before it.
+        ahead, before = [0.0] * LANES, [""] * LANES
         parts = []
         for program in ordered:
-            ahead = missing.index(program) if program in missing else 0
-            # A part waits for the one that is LANES before it, which keeps so many under way.
-            needs = (f"program/{missing[ahead - LANES].name}",) if ahead >= LANES else ()
+            name, needs, is_missing = f"program/{program.name}", "", not self._built(program)
+            if is_missing:
+                lane = ahead.index(min(ahead))
+                needs, before[lane] = before[lane], name
+                ahead[lane] += program.seconds
             parts.append(
                 Part(
-                    name=f"program/{program.name}",
+                    name=name,
                     summary=f"build {program.name} {program.version}",
-                    done=program not in missing,
+                    done=not is_missing,
                     estimate_s=program.seconds,
                     disk_mib=program.disk_mib,
-                    needs=needs,
+                    needs=(needs,) if needs else (),
                 )
             )
         return (*parts, *(self._image_part(image) for image in images if image.source))
