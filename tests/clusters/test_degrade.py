@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import signal
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from lab import state
 from lab.clients import docker
-from lab.clients.wait import wait_until
 from lab.degrade import faults, probers
 from lab.degrade.left import Left
 from lab.workspace import Workspace
-from tests.clusters.experiments import degrade, require_whole, runs, verdicts
-from tests.clusters.labs import invoke, require_sound, started
+from tests.clusters.experiments import broken, degrade, require_whole, runs, verdicts
+from tests.clusters.labs import invoke, require_sound
 
 pytestmark = pytest.mark.cluster
 
@@ -53,9 +51,7 @@ def test_what_is_written_of_it_can_be_read_again(pair: Workspace) -> None:
 
 
 def test_ctrl_c_undoes_it(pair: Workspace) -> None:
-    words = ("degrade", "-t", "pair", "--name", pair.lab, "--fault", "pause", "--contract", "C1")
-    with started(*words) as under_way:
-        wait_until("the fault", lambda: _until_broken(pair, under_way), timeout=120)
+    with broken(pair, "--fault", "pause") as under_way:
         under_way.send_signal(signal.SIGINT)
         _, err = under_way.communicate(timeout=300)
     assert under_way.returncode == 130, err
@@ -70,9 +66,7 @@ def test_ctrl_c_undoes_it(pair: Workspace) -> None:
 
 
 def test_what_a_killed_experiment_owes_is_paid_by_up(pair: Workspace) -> None:
-    words = ("degrade", "-t", "pair", "--name", pair.lab, "--fault", "kill", "--contract", "C1")
-    with started(*words) as under_way:
-        wait_until("the fault", lambda: _until_broken(pair, under_way), timeout=120)
+    with broken(pair, "--fault", "kill") as under_way:
         under_way.kill()
         under_way.communicate(timeout=60)
     assert "west: its nodes were killed" in invoke("status", "-t", "pair", name=pair.lab).err
@@ -104,12 +98,3 @@ def test_what_cannot_be_asked_for_changes_nothing(pair: Workspace) -> None:
     refused = invoke("degrade", "-t", "pair", "--contract", "C9", name=pair.lab, expect=2)
     assert "there is no contract 'C9'" in refused.err
     assert state.folder(pair.settings, pair.lab).read("fault") == before == ""
-
-
-def _until_broken(lab: Workspace, under_way: Any) -> str | None:
-    assert under_way.poll() is None, under_way.communicate()
-    history = runs(lab)[-1] / "history.jsonl" if (lab.settings.state / "runs").is_dir() else None
-    text = history.read_text() if history is not None and history.exists() else ""
-    if '"what":"seen"' in text and '"phase":"end"' not in text:
-        return None
-    return "the fault was not seen yet"
