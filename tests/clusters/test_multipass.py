@@ -18,6 +18,7 @@ import yaml
 from lab.clients import docker, multipass
 from lab.clients.multipass import Machine
 from lab.clients.process import CommandError
+from lab.clients.wait import wait_until
 from lab.degrade.faults import Fault, Hand
 from lab.errors import ProvisionError
 from lab.installed import placed
@@ -152,6 +153,7 @@ def test_images_came_with_the_machine_and_nothing_was_pulled(lab: Workspace) -> 
         assert "PullImage" not in journal
 
 
+@LONG
 def test_a_machine_that_comes_back_under_another_address(lab: Workspace) -> None:
     before = ours(lab)
     stopped = f"{lab.lab}-east-control-plane"
@@ -192,7 +194,8 @@ def test_a_partition_leaves_the_way_by_which_it_is_undone(lab: Workspace) -> Non
     hand, node = Hand(lab), f"{lab.lab}-west-control-plane"
     peer = lab.provider("east").observe(lab.topology)["east"].nodes[0].address
     ping = ("ping", "-c", "1", "-W", "2", peer)
-    assert " 0% packet loss" in multipass.execute(node, ping)
+    # It may have been started just now.
+    wait_until("an answer", lambda: _until_answered(node, ping), timeout=60)
     fault = hand.inject(Fault("partition", "west", "r1"))
     try:
         with pytest.raises(CommandError):
@@ -202,6 +205,13 @@ def test_a_partition_leaves_the_way_by_which_it_is_undone(lab: Workspace) -> Non
     assert " 0% packet loss" in multipass.execute(node, ping)
     run("up", "--yes", name=lab.lab)
     require_sound(run("verify", "--json", name=lab.lab).json, lab)
+
+
+def _until_answered(node: str, ping: tuple[str, ...]) -> str | None:
+    try:
+        return None if " 0% packet loss" in multipass.execute(node, ping) else "packets are lost"
+    except CommandError as error:
+        return error.brief
 
 
 def test_a_strangers_machine_is_left_alone() -> None:
